@@ -32,6 +32,9 @@ COLUMNS: Final = (
 ARROW_SCHEMA: Final = pa.schema([pa.field(name, kind, nullable=False) for name, kind in COLUMNS])
 _DTYPES: Final = {name: kind.to_pandas_dtype() for name, kind in COLUMNS}
 
+READ_ERRORS: Final = (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError)
+"""What pyarrow raises on damaged bytes."""
+
 Columns = dict[str, npt.NDArray[np.generic]]
 
 
@@ -102,7 +105,7 @@ def decode_frame(raw: bytes) -> Frame:
             schema = reader.schema
             meta = _metadata(schema)
             batches = list(reader)
-    except (pa.ArrowException, OSError) as error:
+    except READ_ERRORS as error:
         raise MessageError("bad_arrow", str(error).splitlines()[0]) from error
     columns = _columns(schema, batches)
     frame = Frame(
@@ -127,7 +130,7 @@ def channel_of(raw: bytes) -> str:
     try:
         with pa.ipc.open_stream(raw) as reader:
             return _metadata(reader.schema)["channel_id"]
-    except (pa.ArrowException, OSError) as error:
+    except READ_ERRORS as error:
         raise MessageError("bad_arrow", str(error).splitlines()[0]) from error
 
 
@@ -166,6 +169,10 @@ def _columns(schema: pa.Schema, batches: list[pa.RecordBatch]) -> Columns:
     if not batches:
         return empty_columns()
     batch = batches[0]
+    try:
+        batch.validate()
+    except READ_ERRORS as error:
+        raise MessageError("bad_arrow", str(error).splitlines()[0]) from error
     if any(column.null_count for column in batch.columns):
         raise MessageError("bad_frame", "a column held nulls")
     return {name: batch.column(i).to_numpy() for i, name in enumerate(schema.names)}

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from schemas.errors import MessageError
+from schemas.frames import READ_ERRORS
 
 FORMAT: Final = b"tidegate.ticks.v1"
 
@@ -87,13 +88,17 @@ def decode_ticks(raw: bytes) -> Ticks:
     batch = read_batch(raw)
     meta = batch.schema.metadata
     names = tuple(batch.schema.names[len(FIXED) :])
-    columns = [batch.column(i).to_numpy() for i in range(batch.num_columns)]
+    try:
+        channel_id, epoch, spec_hash = meta[b"channel_id"].decode(), int(meta[b"epoch"]), meta[b"spec_hash"].decode()
+        columns = [batch.column(i).to_numpy() for i in range(batch.num_columns)]
+    except (*READ_ERRORS, ValueError) as error:
+        raise MessageError("bad_arrow", str(error).splitlines()[0]) from error
     features = columns[len(FIXED) :]
     values = np.stack(features, axis=1) if features else np.empty((batch.num_rows, 0))
     return Ticks(
-        channel_id=meta[b"channel_id"].decode(),
-        epoch=int(meta[b"epoch"]),
-        spec_hash=meta[b"spec_hash"].decode(),
+        channel_id=channel_id,
+        epoch=epoch,
+        spec_hash=spec_hash,
         feature_names=names,
         tick_ns=columns[0],
         instrument_id=columns[1],
@@ -112,12 +117,13 @@ def read_batch(raw: bytes) -> pa.RecordBatch:
     try:
         with pa.ipc.open_stream(raw) as reader:
             batch = reader.read_next_batch()
-    except (pa.ArrowException, OSError, StopIteration) as error:
+            batch.validate()
+            head = tuple((f.name, f.type) for f in batch.schema)[: len(FIXED)]
+            meta = batch.schema.metadata or {}
+    except (*READ_ERRORS, StopIteration) as error:
         raise MessageError("bad_arrow", (str(error) or "no record batch").splitlines()[0]) from error
-    meta = batch.schema.metadata or {}
     if meta.get(b"format") != FORMAT:
         raise MessageError("unknown_schema", f"format was {meta.get(b'format')!r}, wanted {FORMAT!r}")
-    head = tuple((f.name, f.type) for f in batch.schema)[: len(FIXED)]
     if head != FIXED or not {b"channel_id", b"epoch", b"spec_hash"} <= meta.keys():
         raise MessageError("unknown_schema", f"columns were {batch.schema.names[: len(FIXED)]}")
     return batch

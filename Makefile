@@ -1,0 +1,90 @@
+# Two commands matter: `make demo` and `make test`. Each sets up all that it needs and leaves nothing running.
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.SILENT:
+
+PYTHON   ?= python3.11
+UV_VERSION := 0.13.8
+VENV     := .venv
+PY       := $(VENV)/bin/python
+UV       := .tools/bin/uv
+TIDEGATE := $(VENV)/bin/tidegate
+STAMPS   := build/stamps
+NATIVE   := $(wildcard features/native/*.[ch] gate/native/*.[ch])
+
+.PHONY: demo test check unit integration bench model locks jars setup clean help
+
+help:  ## list the commands
+	grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: $(STAMPS)/build $(STAMPS)/jars  ## run the flash-crash scenario through the whole loop (report in build/demo/)
+	$(TIDEGATE) demo
+
+test: $(STAMPS)/dev $(STAMPS)/build $(STAMPS)/jars  ## lint, types, unit and integration tests with real Kafka, Flink and chDB
+	$(MAKE) check
+	$(PY) -m pytest
+
+check: $(STAMPS)/dev $(STAMPS)/build  ## lint, types and the tidy tests: what every commit passes
+	echo "[tidegate] ruff";  $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check -q .
+	echo "[tidegate] mypy";  $(VENV)/bin/mypy
+	echo "[tidegate] tidy";  $(PY) -m pytest -q tests/tidy
+
+unit: $(STAMPS)/dev $(STAMPS)/build  ## unit tests alone, under a minute
+	$(PY) -m pytest -q -m "not integration"
+
+integration: $(STAMPS)/dev $(STAMPS)/build $(STAMPS)/jars  ## integration tests alone
+	$(PY) -m pytest -m integration
+
+bench: $(STAMPS)/dev $(STAMPS)/build $(STAMPS)/jars  ## every benchmark; results are printed, not committed
+	$(PY) -m benchmarks.bench_gate && $(PY) -m benchmarks.bench_features && $(PY) -m benchmarks.bench_history && $(PY) -m benchmarks.bench_path
+
+model: $(STAMPS)/dev $(STAMPS)/build  ## rebuild the committed default model from its seed
+	$(PY) -m deploy.build_default_model --seed 7
+
+setup: $(STAMPS)/build $(STAMPS)/jars  ## runtime environment, C extensions and jars, nothing else
+
+jars: $(STAMPS)/jars  ## Kafka broker and Flink connector jars
+
+locks: $(UV)  ## resolve the pins again after a change of pyproject.toml
+	$(UV) pip compile -q pyproject.toml --group train --group dev --python-version 3.11 --generate-hashes --no-header --no-annotate -o locks/all.lock
+	$(UV) pip compile -q pyproject.toml --python-version 3.11 --generate-hashes --no-header --no-annotate -c locks/all.lock -o locks/runtime.lock
+
+clean:  ## remove what was built (not the jars and not the environment)
+	rm -rf build .tidegate *.egg-info features/*.so gate/*.so
+
+$(STAMPS)/prerequisites: deploy/prerequisites.sh
+	mkdir -p $(STAMPS)
+	PYTHON="$(PYTHON)" deploy/prerequisites.sh
+	touch $@
+
+$(UV): $(STAMPS)/prerequisites
+	echo "[tidegate] uv $(UV_VERSION)"
+	$$(deploy/prerequisites.sh --python) -m venv .tools
+	.tools/bin/python -m pip install -q --disable-pip-version-check uv==$(UV_VERSION)
+	touch $@
+
+$(PY): $(UV)
+	echo "[tidegate] virtual environment"
+	$(UV) venv -q --clear --python "$$(deploy/prerequisites.sh --python)" $(VENV)
+	touch $(PY)
+
+$(STAMPS)/runtime: $(PY) locks/runtime.lock
+	echo "[tidegate] runtime packages (about 1 GB the first time)"
+	$(UV) pip install -q --python $(PY) --require-hashes -r locks/runtime.lock
+	touch $@
+
+$(STAMPS)/dev: $(STAMPS)/runtime locks/all.lock
+	echo "[tidegate] training and development packages"
+	$(UV) pip install -q --python $(PY) --require-hashes -r locks/all.lock
+	touch $@
+
+$(STAMPS)/build: $(STAMPS)/runtime pyproject.toml $(NATIVE)
+	echo "[tidegate] C extensions"
+	$(UV) pip install -q --python $(PY) --no-deps --reinstall-package tidegate -e .
+	touch $@
+
+$(STAMPS)/jars: $(STAMPS)/prerequisites pom.xml
+	echo "[tidegate] jars"
+	mvn -q -B -ntp -Pbroker dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/jars/broker
+	mvn -q -B -ntp -Pflink dependency:copy-dependencies -DexcludeTransitive=true -DoutputDirectory=$(CURDIR)/jars/flink
+	touch $@
