@@ -1,0 +1,75 @@
+"""What the demonstration saw, as plain values: filled by the observer, judged by expectations, printed by the report.
+
+Invariant: everything under ``tiers`` and ``limits`` follows from event time alone, so two runs with one seed are equal;
+wall-clock figures live under ``latency_ms`` only.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from schemas.records import OrderDecision, OrderRequest, RiskAlert, RiskState, Tier
+
+
+@dataclass(frozen=True, slots=True)
+class LimitSeen:
+    """Effective limit of an instrument as the trading process read it from the table.
+
+    Attributes:
+        instrument_id: Instrument.
+        tick_ns: Tick of the risk state behind it.
+        tier: Tier in force.
+        max_order_qty: Lots; 0 when halted.
+        halted: New orders are blocked.
+    """
+
+    instrument_id: int
+    tick_ns: int
+    tier: Tier
+    max_order_qty: int
+    halted: bool
+
+
+@dataclass(slots=True)
+class Story:
+    """One run of a scenario.
+
+    Attributes:
+        seed: Seed of the simulator.
+        crash_instrument_id: Instrument that breaks.
+        crash_start_ns: The seller starts; everything before is calm.
+        reference_price: Mid of the crash instrument before the seller starts, 1e-9 currency.
+        release_ns: Event time at which the release command takes effect.
+        key_order_id: The 200-lot order.
+        orders: Every order the firm sent, in time order.
+        decisions: ``(order_id, enforcer)`` → decision.
+        states: States of every instrument whose tier changed, in arrival order.
+        limits: Effective limits after each tier change.
+        alerts: Alerts in arrival order.
+        mids: ``(tick_ns, mid)`` of the crash instrument.
+        latency_ms: Hop → samples.
+        dead_letters: How many messages were refused.
+    """
+
+    seed: int
+    crash_instrument_id: int
+    crash_start_ns: int
+    reference_price: int
+    release_ns: int
+    key_order_id: str
+    orders: list[OrderRequest] = field(default_factory=list)
+    decisions: dict[tuple[str, str], OrderDecision] = field(default_factory=dict)
+    states: list[RiskState] = field(default_factory=list)
+    limits: list[LimitSeen] = field(default_factory=list)
+    alerts: list[RiskAlert] = field(default_factory=list)
+    mids: list[tuple[int, int]] = field(default_factory=list)
+    latency_ms: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    dead_letters: int = 0
+
+    def move_at(self, ts_ns: int) -> float:
+        """Return the price move of the crash instrument at ``ts_ns`` against the reference, as a fraction."""
+        price = self.reference_price
+        for tick_ns, mid in self.mids:
+            if tick_ns > ts_ns:
+                break
+            price = mid
+        return price / self.reference_price - 1.0

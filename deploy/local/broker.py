@@ -1,0 +1,63 @@
+"""A whole Kafka broker (KRaft, one node) from the jars that Maven brought."""
+
+import subprocess
+import uuid
+from base64 import urlsafe_b64encode
+from pathlib import Path
+
+from deploy.local.processes import ProcessBook, Started
+
+HEAP = "512m"
+
+
+def start_broker(book: ProcessBook, folder: Path, *, jars: Path, port: int, controller_port: int) -> Started:
+    """Start the broker with its data in ``folder``, formatting the storage the first time.
+
+    Raises:
+        subprocess.CalledProcessError: The storage could not be formatted; the output is attached.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    config = folder / "server.properties"
+    config.write_text(_config(folder, port, controller_port))
+    class_path = f"{jars}/*"
+    if not (folder / "data" / "meta.properties").exists():
+        cluster = urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+        tool = ["java", "-XX:TieredStopAtLevel=1", "-cp", class_path, "kafka.tools.StorageTool"]
+        subprocess.run(
+            [*tool, "format", "--standalone", "-t", cluster, "-c", str(config)],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+    java = ["java", f"-Xms{HEAP}", f"-Xmx{HEAP}", "-XX:+UseSerialGC", "-XX:MaxDirectMemorySize=256m"]
+    return book.start("broker", [*java, "-cp", class_path, "kafka.Kafka", str(config)], cwd=folder)
+
+
+def _config(folder: Path, port: int, controller_port: int) -> str:
+    lines = {
+        "process.roles": "broker,controller",
+        "node.id": 1,
+        "controller.quorum.bootstrap.servers": f"127.0.0.1:{controller_port}",
+        "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
+        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
+        "controller.listener.names": "CONTROLLER",
+        "log.dirs": folder / "data",
+        "offsets.topic.replication.factor": 1,
+        "offsets.topic.num.partitions": 1,
+        "transaction.state.log.replication.factor": 1,
+        "transaction.state.log.min.isr": 1,
+        "transaction.state.log.num.partitions": 1,
+        "share.coordinator.state.topic.replication.factor": 1,
+        "share.coordinator.state.topic.min.isr": 1,
+        "group.initial.rebalance.delay.ms": 0,
+        "auto.create.topics.enable": "false",
+        "num.network.threads": 2,
+        "num.io.threads": 2,
+        "log.cleaner.enable": "false",
+        "message.max.bytes": 16 * 1024 * 1024,
+        # Recorded and simulated sessions carry their own event times, years from the broker's clock.
+        "log.message.timestamp.before.max.ms": 2**63 - 1,
+        "log.message.timestamp.after.max.ms": 2**63 - 1,
+        "log.retention.check.interval.ms": 24 * 3600 * 1000,
+    }
+    return "".join(f"{key}={value}\n" for key, value in lines.items())

@@ -1,0 +1,74 @@
+/* One instrument's order book, by order and by level at once.
+ *
+ * Invariants: a side is an array of levels, best last, without empty levels; a level's total is what the events said, and
+ * never negative (a reduction below zero is clamped and counted). Orders live in a hash map and only say where a
+ * reduction lands, so a feed by level, or one whose recording starts in mid-session, works in the same book: events of
+ * unknown orders change the level that they name. Prices are 1e-9 currency, sizes lots.
+ *
+ * Rejected: a tree of levels (the best ten are read at each tick, and inserts fall near the best) and totals computed
+ * from orders (a feed by level has none). Memory grows by doubling up to the bounds below; at a bound the event is
+ * refused with BOOK_BOUND and the caller marks the instrument.
+ */
+#ifndef TIDEGATE_BOOK_H
+#define TIDEGATE_BOOK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define BOOK_LEVELS_MAX (1u << 16)
+#define BOOK_ORDERS_MAX (1u << 22)
+
+struct level {
+    int64_t price, qty;
+};
+
+struct side {
+    struct level *levels; /* bids ascending, asks descending: the best is last */
+    uint32_t count, capacity;
+};
+
+struct resting {
+    uint64_t order_id;
+    int64_t price, qty;
+    int8_t side; /* +1 bid, -1 ask, 0 = empty slot */
+    uint8_t zero[7];
+};
+
+struct book {
+    struct side sides[2]; /* 0 bid, 1 ask */
+    struct resting *orders;
+    uint32_t order_count, order_capacity; /* capacity is 0 or a power of two, at most 5/8 full */
+};
+
+struct book_counts {
+    int64_t unknown_order, clamped_level, duplicate_order, bad_event;
+};
+
+enum book_result { BOOK_OK = 0, BOOK_BOUND = -1, BOOK_NO_MEMORY = -2 };
+
+void book_init(struct book *book);
+void book_free(struct book *book);
+
+/* Forget every level and order; memory is kept. */
+void book_clear(struct book *book);
+
+int book_add(struct book *book, struct book_counts *counts, uint64_t order_id, int side, int64_t price, int64_t qty);
+
+/* Take `qty` lots off an order, and for `whole` the order out; `side` and `price` are used for an unknown order. */
+void book_take(struct book *book, struct book_counts *counts, const struct resting *event, bool whole);
+
+int book_replace(struct book *book, struct book_counts *counts, const struct resting *event);
+
+/* Set a level's total; 0 removes it. */
+int book_set_level(struct book *book, int side, int64_t price, int64_t qty);
+
+/* Best level, NULL when the side is empty. `side` is +1 or -1. */
+const struct level *book_best(const struct book *book, int side);
+
+/* Lots within the best `levels` levels. */
+int64_t book_depth(const struct book *book, int side, uint32_t levels);
+
+/* Make room for restored content; false when there is no memory. */
+bool book_reserve(struct book *book, uint32_t bids, uint32_t asks, uint32_t order_capacity);
+
+#endif

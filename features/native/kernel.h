@@ -1,0 +1,72 @@
+/* The kernel of one channel: every instrument's book and flow, and the clock that closes ticks.
+ *
+ * Invariants: ticks close by event time alone, so the same frames give the same rows however they are cut, and a restored
+ * snapshot continues bit for bit. A tick T holds the events before T; it closes when an event or the end of a frame
+ * is at or past T. Rejected: ticks per instrument (rows of one tick must compare across instruments).
+ */
+#ifndef TIDEGATE_KERNEL_H
+#define TIDEGATE_KERNEL_H
+
+#include "features.h"
+
+#include <stddef.h>
+
+#define TICK_NS INT64_C(100000000)
+#define CLOCK_JUMP_NS_MAX INT64_C(60000000000) /* a longer silence without heartbeats restarts the clock */
+#define INSTRUMENTS_MAX (1u << 14)
+
+struct instrument {
+    uint32_t id, status; /* status: the bits that last (stale, gap, halted, bound) */
+    int64_t tick_size, lot_size;
+    struct book book;
+    struct flow flow;
+};
+
+struct kernel_counts {
+    int64_t events, ticks, frames, duplicates, gaps, clock_back, clock_jump, bound_hit;
+    struct book_counts book;
+};
+
+struct kernel {
+    struct instrument **instruments; /* ascending id */
+    uint32_t instrument_count, instrument_capacity;
+    uint32_t last_found; /* events come in runs: where the last one was */
+    int64_t last_seq;    /* -1 before the first frame */
+    int64_t last_ts_ns;  /* -1 before the first frame */
+    int64_t next_tick_ns;
+    struct kernel_counts counts;
+    /* Rows of the frame in hand; they grow with the widest frame and are then kept. */
+    int64_t *row_tick_ns, *row_ref_price;
+    uint32_t *row_instrument_id, *row_status;
+    double *row_values;
+    size_t row_count, row_capacity;
+};
+
+struct frame {
+    size_t rows;
+    const int64_t *ts_event_ns, *price, *qty;
+    const uint32_t *instrument_id;
+    const uint8_t *kind;
+    const int8_t *side;
+    const uint64_t *order_id;
+    int64_t seq_first, seq_last, ts_last_ns;
+    int32_t flags;
+};
+
+enum kernel_result { KERNEL_OK = 0, KERNEL_DUPLICATE = 1, KERNEL_GAP = 2, KERNEL_NO_MEMORY = -1 };
+
+struct kernel *kernel_new(void);
+void kernel_free(struct kernel *kernel);
+
+/* Apply one frame. Rows of closed ticks are in the `row_` arrays until the next call. `*expected_seq` is set on a gap. */
+enum kernel_result kernel_apply(struct kernel *kernel, const struct frame *frame, int64_t *expected_seq);
+
+/* Snapshot: size, then bytes. Restore returns NULL and sets `*why` when the bytes are not a snapshot of this version. */
+size_t kernel_snapshot_size(const struct kernel *kernel);
+void kernel_snapshot(const struct kernel *kernel, uint8_t *out);
+struct kernel *kernel_restore(const uint8_t *bytes, size_t size, const char **why);
+
+/* For snapshot.c. */
+struct instrument *kernel_instrument(struct kernel *kernel, uint32_t id);
+
+#endif

@@ -1,0 +1,35 @@
+"""Settings that the three jobs share: one frozen value per job, read once in ``main``."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class JobSettings:
+    """What a job needs to know of its surroundings.
+
+    Attributes:
+        bootstrap_servers: Kafka.
+        epoch: Deployment epoch; rises with each deployment, so that an old job can be fenced.
+        model_dir: Model folder (score_risk).
+        group_prefix: Prefix of the consumer groups whose committed offsets a new deployment starts from.
+        schema_registry_url: Empty for Avro single-object encoding.
+        checkpoint_interval_ms: How often state and offsets are made safe.
+        state_heartbeat_ms: A risk state is published at least this often, in event time.
+        ttl_ms: How long a risk state counts as fresh for ``enforce_orders``, in event time.
+        buffer_timeout_ms: How long Flink may hold a network buffer back.
+        auto_watermark_ms: How often watermarks are made.
+        restart_delay_ms: Pause before a failed job starts again.
+    """
+
+    bootstrap_servers: str
+    epoch: int
+    model_dir: Path = Path("models/default")
+    group_prefix: str = "tidegate"
+    schema_registry_url: str = ""
+    checkpoint_interval_ms: int = 10_000
+    state_heartbeat_ms: int = 1_000
+    ttl_ms: int = 3_000
+    buffer_timeout_ms: int = 1
+    auto_watermark_ms: int = 10
+    restart_delay_ms: int = 1_000

@@ -1,0 +1,105 @@
+"""The table of rooms: who may import whom, and which library lives where."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+MAY_IMPORT = {
+    "schemas": set[str](),
+    "feeds": {"schemas"},
+    "features": {"schemas"},
+    "models": {"schemas", "features"},
+    "jobs": {"schemas", "features", "models", "gate"},
+    "gate": {"schemas"},
+    "history": {"schemas"},
+    "api": {"schemas", "history"},
+    "deploy": {"schemas", "feeds", "features", "models", "jobs", "gate", "history", "api"},
+    "benchmarks": {"schemas", "feeds", "features", "models", "jobs", "gate", "history", "api", "deploy"},
+}
+ROOMS = set(MAY_IMPORT)
+
+# A library listed here may be imported in these rooms alone.
+LIBRARY_ROOMS = {
+    "pyflink": {"jobs"},
+    "torch": {"models"},
+    "onnx": {"models"},
+    "onnxruntime": {"models"},
+    "clickhouse_connect": {"history"},
+    "chdb": {"history"},
+    "fastavro": {"schemas"},
+    "confluent_kafka": {"schemas", "feeds", "gate", "history", "deploy", "benchmarks"},
+    "kafka": {"deploy"},
+    "click": {"deploy"},
+}
+TRAINING_ONLY = {"models.net", "models.train", "models.export"}
+PURE_LIBRARIES = {"features": {"numpy"}}
+
+
+def modules(room: str) -> list[Path]:
+    return sorted(path for path in (ROOT / room).rglob("*.py") if "__pycache__" not in path.parts)
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: relative import"
+            yield node.lineno, node.module or ""
+            yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+
+
+@pytest.mark.parametrize("room", sorted(ROOMS))
+def test_room_imports_only_what_the_table_allows(room: str) -> None:
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line}: {name}"
+        for path in modules(room)
+        for line, name in imports(path)
+        if (top := name.partition(".")[0]) in ROOMS and top != room and top not in MAY_IMPORT[room]
+    ]
+    assert not wrong, wrong
+
+
+@pytest.mark.parametrize("library", sorted(LIBRARY_ROOMS))
+def test_library_stays_in_its_rooms(library: str) -> None:
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line}"
+        for room in ROOMS - LIBRARY_ROOMS[library]
+        for path in modules(room)
+        for line, name in imports(path)
+        if name.partition(".")[0] == library
+    ]
+    assert not wrong, wrong
+
+
+def test_jobs_and_inference_never_import_training() -> None:
+    serving = [*modules("jobs"), ROOT / "models/inference.py", ROOT / "models/risk.py", ROOT / "models/tiers.py"]
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line}: {name}"
+        for path in serving
+        for line, name in imports(path)
+        if name in TRAINING_ONLY or name.startswith("torch")
+    ]
+    assert not wrong, wrong
+
+
+@pytest.mark.parametrize("room", sorted(PURE_LIBRARIES))
+def test_pure_room_uses_no_clock_no_io_and_no_other_library(room: str) -> None:
+    banned = {"time", "logging", "socket", "threading", "os", "random", "requests"}
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line}: {name}"
+        for path in modules(room)
+        for line, name in imports(path)
+        if name.partition(".")[0] in banned
+    ]
+    assert not wrong, wrong
+
+
+def test_canary_a_planted_wrong_import_is_seen(tmp_path: Path) -> None:
+    planted = tmp_path / "planted.py"
+    planted.write_text("from jobs import settings\nimport torch.nn\n")
+    assert [name for _, name in imports(planted)] == ["jobs", "jobs.settings", "torch.nn"]
