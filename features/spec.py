@@ -38,6 +38,7 @@ class Feature:
 _TWO_SIDED: Final = "a side of the book is empty"
 _NEVER: Final = "never"
 _STANDARD: Final = "standard"
+_FIRST_10S: Final = "fewer than 100 ticks"
 
 FEATURES: Final = (
     Feature("spread_bps", "bp", "1e4 (ask - bid) / mid", _STANDARD, _TWO_SIDED, 1, "log1p"),
@@ -62,18 +63,18 @@ FEATURES: Final = (
         "trade_to_order", "1", "(trades + 1) / (adds + cancels + 10), counts of half-life 10 s", "SEC MIDAS; EU 2017/566", _NEVER,
         0, "log1p",
     ),
-    Feature("add_rate", "1/s", "orders added, half-life 10 s", "SEC MIDAS", _NEVER, 0, "log1p"),
-    Feature("cancel_rate", "1/s", "orders reduced or deleted, half-life 10 s", "SEC MIDAS", _NEVER, 1, "log1p"),
-    Feature("trade_rate", "1/s", "trades, half-life 10 s", "SEC MIDAS", _NEVER, 1, "log1p"),
-    Feature("signed_trade_rate", "lots/s", "bought less sold by aggressors, half-life 10 s", _STANDARD, _NEVER, 0, "asinh"),
+    Feature("add_rate", "1/s", "orders added, half-life 10 s", "SEC MIDAS", _FIRST_10S, 0, "log1p"),
+    Feature("cancel_rate", "1/s", "orders reduced or deleted, half-life 10 s", "SEC MIDAS", _FIRST_10S, 1, "log1p"),
+    Feature("trade_rate", "1/s", "trades, half-life 10 s", "SEC MIDAS", _FIRST_10S, 1, "log1p"),
+    Feature("signed_trade_rate", "lots/s", "bought less sold by aggressors, half-life 10 s", _STANDARD, _FIRST_10S, 0, "asinh"),
     Feature(
         "liquidity_decay_s", "s", "half-life of depth after a shock: ln 2 (time at risk + 1 s) / (recoveries + 1), half-life 60 s, "
-        "an open shock that a new one replaces is censored", "Foucault, Kadan, Kandel 2005; Degryse et al. 2005", _NEVER,
+        "an open shock that a new one replaces is censored", "Foucault, Kadan, Kandel 2005; Degryse et al. 2005", "fewer than 600 ticks",
         1, "log1p",
     ),
     Feature(
         "realised_vol_60s", "bp per sqrt(min)", "sqrt of the sum of squared 1 s log returns of the mid over 60 s, averaged over 10 "
-        "offset grids", "Zhang, Mykland, Ait-Sahalia 2005", "fewer than 10 returns", 1, "log1p",
+        "offset grids", "Zhang, Mykland, Ait-Sahalia 2005", "fewer than 100 returns", 1, "log1p",
     ),
     Feature("mid_return_1s_bps", "bp", "log return of the mid over 1 s", _STANDARD, "no mid then or now", 0, "asinh"),
     Feature("mid_return_10s_bps", "bp", "log return of the mid over 10 s", _STANDARD, "no mid then or now", 0, "asinh"),

@@ -38,6 +38,7 @@ SCAN_NS: Final = 50 * NS_PER_MS
 STATUS_NS: Final = 1_000 * NS_PER_MS
 POLL_S: Final = 0.02
 """Longest wait for a message, which ends the moment one arrives; bounds the delay of a scan."""
+COORDINATOR_TIMEOUT_NS: Final = 60_000 * NS_PER_MS
 BURST_MAX: Final = 500
 """Messages taken between two looks at the clock: some 10 ms of work."""
 
@@ -157,7 +158,7 @@ class Sidecar:
         else:
             return False
         parts = [confluent_kafka.TopicPartition(name, number) for name in found for number in found[name]]
-        for committed in self._consumer.committed(parts, timeout=10):
+        for committed in self._committed(parts):
             _, end = self._consumer.get_watermark_offsets(committed, timeout=10)
             # Beyond the end: the topic was made anew, and nothing of this one was told yet.
             told = committed.offset if 0 <= committed.offset <= end else 0
@@ -166,6 +167,20 @@ class Sidecar:
             part.offset = confluent_kafka.OFFSET_BEGINNING
         self._consumer.assign(parts)
         return True
+
+    def _committed(self, parts: list[confluent_kafka.TopicPartition]) -> list[confluent_kafka.TopicPartition]:
+        """Return what this group noted; a broker just started has no coordinator for a while."""
+        deadline_ns = time.monotonic_ns() + COORDINATOR_TIMEOUT_NS
+        while True:
+            try:
+                found: list[confluent_kafka.TopicPartition] = self._consumer.committed(parts, timeout=10)
+            except confluent_kafka.KafkaException as error:
+                if time.monotonic_ns() > deadline_ns:
+                    raise
+                log.warning("waiting_for_coordinator detail=%s", error)
+                time.sleep(0.2)
+            else:
+                return found
 
     def _take_burst(self) -> None:
         message = self._consumer.poll(POLL_S)

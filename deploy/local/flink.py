@@ -72,7 +72,13 @@ class FlinkCluster:
     def start(self, taskmanagers: int) -> None:
         """Start the JobManager and ``taskmanagers`` TaskManagers; return at once."""
         self._prepare()
-        java = ["java", f"-Xms{JOBMANAGER_HEAP}", f"-Xmx{JOBMANAGER_HEAP}", "-XX:+UseSerialGC", *self._java_options("jobmanager")]
+        java = [
+            "java",
+            f"-Xms{JOBMANAGER_HEAP}",
+            f"-Xmx{JOBMANAGER_HEAP}",
+            "-XX:+UseSerialGC",
+            *self._java_options("jobmanager"),
+        ]
         main = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
         self._book.start("jobmanager", [*java, main, "-c", str(self._conf), "-x", "cluster"], env=self._env())
         for index in range(1, taskmanagers + 1):
@@ -82,7 +88,14 @@ class FlinkCluster:
         """Start one TaskManager (again)."""
         heap = f"{TASK_HEAP_MB + 128}m"
         name = f"taskmanager-{index}"
-        java = ["java", f"-Xms{heap}", f"-Xmx{heap}", "-XX:+UseSerialGC", "-XX:MaxMetaspaceSize=256m", *self._java_options(name)]
+        java = [
+            "java",
+            f"-Xms{heap}",
+            f"-Xmx{heap}",
+            "-XX:+UseSerialGC",
+            "-XX:MaxMetaspaceSize=256m",
+            *self._java_options(name),
+        ]
         main = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
         resource = ["-D", f"taskmanager.resource-id={name}-{time.monotonic_ns()}"]
         return self._book.start(name, [*java, main, "-c", str(self._conf), *resource], env=self._env())
@@ -96,7 +109,13 @@ class FlinkCluster:
 
     def submit(self, module: str, arguments: list[str]) -> "subprocess.Popen[str]":
         """Start ``flink run`` for the job in ``module`` and return the client process; it ends once the job is accepted."""
-        client = ["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", *self._java_options(f"client-{module}")]
+        client = [
+            "java",
+            "-Xmx256m",
+            "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",
+            *self._java_options(f"client-{module}"),
+        ]
         python = ["-pyclientexec", sys.executable, "-pyexec", sys.executable, "-pym", module]
         return subprocess.Popen(
             [*client, "org.apache.flink.client.cli.CliFrontend", "run", "-d", *python, *arguments],

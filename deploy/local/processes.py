@@ -41,7 +41,9 @@ class ProcessBook:
         self._path = state / "processes.json"
         self._logs = state / "logs"
 
-    def start(self, name: str, argv: list[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> Started:
+    def start(
+        self, name: str, argv: list[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None
+    ) -> Started:
         """Start ``argv`` with its output in ``logs/<name>.log`` and write it down."""
         self._logs.mkdir(parents=True, exist_ok=True)
         log = self._logs / f"{name}.log"

@@ -8,7 +8,8 @@
 #define RECOVERED_PART 0.5
 #define PRESSURE_LEVELS 10
 #define PRESSURE_DECAY 0.5 /* per tick of distance */
-#define RETURNS_MIN 10
+#define RETURNS_MIN 100
+#define RATE_TICKS_MIN 100 /* one half-life */
 
 /* 2^(-0.1 s / half-life) */
 static const double DECAY_10S = 0.9930924954370359;
@@ -162,7 +163,6 @@ static void prices(struct flow *flow, const struct top *top, int64_t tick_size, 
 
 void flow_tick(struct flow *flow, const struct book *book, int64_t tick_size, double *out)
 {
-    static const double PER_S = (1 - 0.9930924954370359) / TICK_S; /* steady state of an average per tick, per second */
     struct top top = top_of(book);
     double mid = ((double)top.bid_price + (double)top.ask_price) / 2;
     double depth_bid = (double)book_depth(book, 1, 5), depth_ask = (double)book_depth(book, -1, 5);
@@ -171,6 +171,8 @@ void flow_tick(struct flow *flow, const struct book *book, int64_t tick_size, do
     follow_shock(flow, 0, depth_bid);
     follow_shock(flow, 1, depth_ask);
     flow->ticks++;
+    /* Seconds that the averages of half-life 10 s hold; NaN, and so null, before they hold enough. */
+    double weight_s = flow->ticks < RATE_TICKS_MIN ? NAN : flow->top_depth_weight * TICK_S;
     out[F_BID_QTY_TOP] = (double)top.bid_qty;
     out[F_ASK_QTY_TOP] = (double)top.ask_qty;
     out[F_DEPTH_BID_5] = depth_bid;
@@ -182,10 +184,11 @@ void flow_tick(struct flow *flow, const struct book *book, int64_t tick_size, do
     out[F_OFI_1S] = ofi_over(flow, TICKS_1S);
     out[F_OFI_10S] = ofi_over(flow, TICKS_10S);
     out[F_TRADE_TO_ORDER] = (flow->trade_ew + 1) / (flow->add_ew + flow->cancel_ew + 10);
-    out[F_ADD_RATE] = flow->add_ew * PER_S;
-    out[F_CANCEL_RATE] = flow->cancel_ew * PER_S;
-    out[F_TRADE_RATE] = flow->trade_ew * PER_S;
-    out[F_SIGNED_TRADE_RATE] = flow->signed_ew * PER_S;
-    out[F_LIQUIDITY_DECAY_S] = 0.69314718055994531 * (flow->at_risk_s + 1) / (flow->recoveries + 1);
+    out[F_ADD_RATE] = flow->add_ew / weight_s;
+    out[F_CANCEL_RATE] = flow->cancel_ew / weight_s;
+    out[F_TRADE_RATE] = flow->trade_ew / weight_s;
+    out[F_SIGNED_TRADE_RATE] = flow->signed_ew / weight_s;
+    out[F_LIQUIDITY_DECAY_S] =
+        flow->ticks < TICKS_60S ? NAN : 0.69314718055994531 * (flow->at_risk_s + 1) / (flow->recoveries + 1);
     out[F_REALISED_VOL_60S] = realised_vol(flow);
 }

@@ -18,7 +18,9 @@ from schemas.units import NS_PER_MS, NS_PER_S
 
 BLOCK_EVENTS: Final = 20_000
 EXCHANGE: Final = ZoneInfo("America/New_York")
-_NAME: Final = re.compile(r"(?P<symbol>[A-Z.]+)_(?P<date>\d{4}-\d\d-\d\d)_(?:(?P<start>\d+)_(?P<end>\d+)_)?message_\d+\w*\.csv$")
+_NAME: Final = re.compile(
+    r"(?P<symbol>[A-Z.]+)_(?P<date>\d{4}-\d\d-\d\d)_(?:(?P<start>\d+)_(?P<end>\d+)_)?message_\d+\w*\.csv$"
+)
 _KNOWN_IDS: Final = {"GOOG": 1001, "AAPL": 1002}
 _OTHER_IDS_FROM: Final = 10_000
 _DAY_MS: Final = 24 * 3600 * 1000

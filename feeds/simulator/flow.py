@@ -117,7 +117,9 @@ class OrderFlow:
 
     def _cancel(self, now: int, shape: dict[str, float]) -> Iterator[Row]:
         order = self.book.live[int(self._draw() * len(self.book.live))]
-        part = shape["bid_cancel" if order.side == Side.BID else "ask_cancel"] / max(shape["bid_cancel"], shape["ask_cancel"])
+        part = shape["bid_cancel" if order.side == Side.BID else "ask_cancel"] / max(
+            shape["bid_cancel"], shape["ask_cancel"]
+        )
         if self._draw() >= part:
             return
         if len(self.book.levels[order.side]) <= LEVELS_MIN and len(self.book.levels[order.side][order.price]) == 1:

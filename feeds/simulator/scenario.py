@@ -134,7 +134,9 @@ def load_scenario(name: str, *, duration_s: float | None = None) -> Scenario:
     """
     path = FOLDER / f"{name}.toml"
     if not path.exists():
-        raise ScenarioError(f"no scenario {name!r}; there are: {', '.join(sorted(p.stem for p in FOLDER.glob('*.toml')))}")
+        raise ScenarioError(
+            f"no scenario {name!r}; there are: {', '.join(sorted(p.stem for p in FOLDER.glob('*.toml')))}"
+        )
     raw = tomllib.loads(path.read_text())
     rates = tomllib.loads((FOLDER.parent / "instruments.toml").read_text())
     try:

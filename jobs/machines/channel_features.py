@@ -54,7 +54,9 @@ class ChannelFeatures:
         self._log_bytes = 0
 
     @classmethod
-    def restore(cls, channel_id: str, snapshot: bytes | None, frames: Iterable[bytes], *, epoch: int) -> "ChannelFeatures":
+    def restore(
+        cls, channel_id: str, snapshot: bytes | None, frames: Iterable[bytes], *, epoch: int
+    ) -> "ChannelFeatures":
         """Return the machine that was lost: its last snapshot, then the frames since, in order."""
         machine = cls(channel_id, epoch=epoch)
         if snapshot is not None:

@@ -9,7 +9,9 @@ Message = tuple[bytes, bytes]
 """Key and value of a message on its way out."""
 
 
-def dead_letter(error: MessageError, raw: bytes, place: Place, *, source: str, registry: Registry | None = None) -> Message:
+def dead_letter(
+    error: MessageError, raw: bytes, place: Place, *, source: str, registry: Registry | None = None
+) -> Message:
     """Return the dead letter for ``raw``."""
     letter = DeadLetter(
         cause=error.cause,

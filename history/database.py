@@ -1,0 +1,137 @@
+"""The store through one client library, embedded (chDB) or a ClickHouse server.
+
+A process holds one embedded folder, a thread its own handle, and nothing may fork once a folder is open. The writing
+handle and the reading handle are therefore two objects; the reading one can never write: ``readonly = 1`` cannot be
+taken back by a statement. Rejected: chDB's own interface (a second code path for the same SQL).
+"""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import clickhouse_connect
+import pyarrow as pa
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from history.read_only import QueryError, check_read_only
+from history.settings import HistorySettings
+
+_WRITE_SETTINGS: Final = {"max_partitions_per_insert_block": 0}
+"""A replayed year may arrive in one batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Answer of a query.
+
+    Attributes:
+        columns: Column names.
+        types: ClickHouse types, one per column.
+        rows: One tuple per row; times as text with nanoseconds (UTC), NaN and null as ``None``.
+    """
+
+    columns: tuple[str, ...]
+    types: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+
+    def dicts(self) -> list[dict[str, Any]]:
+        """Return the rows by column name."""
+        return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+
+
+class StoreError(RuntimeError):
+    """The store cannot be opened, or refused a write."""
+
+
+class Store:
+    """A writing handle; belongs to the thread that made it."""
+
+    def __init__(self, settings: HistorySettings) -> None:
+        self._client = _connect(settings, _WRITE_SETTINGS)
+
+    def command(self, sql: str) -> None:
+        """Run a statement that answers nothing."""
+        with _telling(StoreError):
+            self._client.command(sql)
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """Return the rows of a query of our own."""
+        with _telling(StoreError):
+            return [tuple(row) for row in self._client.query(sql).result_rows]
+
+    def insert(self, table: str, rows: pa.Table) -> None:
+        """Store the rows; all of them or, when this raises, an unknown part of them (keys make a repeat harmless)."""
+        with _telling(StoreError):
+            self._client.insert_arrow(table, rows)
+
+    def close(self) -> None:
+        """Close the handle; the folder is free once the process has closed all of them."""
+        self._client.close()
+
+
+class Reader:
+    """A handle that only reads; belongs to the thread that made it."""
+
+    def __init__(self, settings: HistorySettings) -> None:
+        limits = {
+            "max_execution_time": settings.query_timeout_s,
+            "output_format_json_quote_64bit_integers": 0,
+            "join_use_nulls": 1,  # a row that is not there is null, never tier NORMAL or score 0
+            "readonly": 1,  # last: nothing can be set after it
+        }
+        self._client = _connect(settings, limits)
+
+    def json(self, sql: str) -> bytes:
+        """Return the answer as ClickHouse's JSONCompact text.
+
+        Raises:
+            QueryError: The statement does not only read, or failed.
+        """
+        statement = check_read_only(sql)
+        with _telling(QueryError):
+            return bytes(self._client.raw_query(statement, fmt="JSONCompact"))
+
+    def query(self, sql: str) -> Result:
+        """Return the answer; raises as :meth:`json`."""
+        return parse_result(self.json(sql))
+
+    def close(self) -> None:
+        """Close the handle."""
+        self._client.close()
+
+
+def parse_result(raw: bytes) -> Result:
+    """Return the result in JSONCompact text; bytes that are not UTF-8 are shown as the replacement character."""
+    plain = json.loads(raw.decode(errors="replace"))
+    meta = plain["meta"]
+    return Result(
+        columns=tuple(column["name"] for column in meta),
+        types=tuple(column["type"] for column in meta),
+        rows=[tuple(row) for row in plain["data"]],
+    )
+
+
+@contextlib.contextmanager
+def _telling(kind: type[StoreError] | type[QueryError]) -> Iterator[None]:
+    try:
+        yield
+    except (ClickHouseError, pa.ArrowException, OSError, RuntimeError) as error:
+        raise kind(str(error)) from error
+
+
+def _connect(settings: HistorySettings, session: dict[str, int]) -> Any:
+    with _telling(StoreError):
+        if settings.interface == "chdb":
+            settings.data_dir.mkdir(parents=True, exist_ok=True)
+            return clickhouse_connect.get_client(interface="chdb", path=str(settings.data_dir), settings=session)
+        return clickhouse_connect.get_client(
+            interface=settings.interface,
+            host=settings.host,
+            port=settings.port or None,
+            username=settings.user,
+            password=settings.password,
+            database=settings.database,
+            settings=session,
+        )

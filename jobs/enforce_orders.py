@@ -1,0 +1,45 @@
+"""The job `enforce_orders`: orders.requests → orders.decisions. Entry: ``-pym jobs.enforce_orders --settings FILE``."""
+
+import sys
+
+from pyflink.common import Types
+from pyflink.datastream import StreamExecutionEnvironment
+from pyflink.table import StreamTableEnvironment
+
+from jobs.entry import run_job
+from jobs.operators.enforce_orders import DEAD_LETTERS, RULES, EnforceOrders
+from jobs.settings import JobSettings
+from jobs.sinks import MESSAGE, write_topic
+from jobs.sources import key_of, read_topic
+from schemas import topics
+
+NAME = "enforce_orders"
+
+
+def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, settings: JobSettings) -> None:
+    """Add the job's operators to ``env``."""
+    del env
+    states = read_topic(tables, settings, topic=topics.RISK_STATES, job=NAME)
+    commands = read_topic(tables, settings, topic=topics.RISK_COMMANDS, job=NAME)
+    decisions = (
+        read_topic(tables, settings, topic=topics.ORDERS_REQUESTS, job=NAME)
+        .key_by(key_of, key_type=Types.STRING())
+        .connect(states.union(commands).broadcast(RULES))
+        .process(
+            EnforceOrders(ttl_ms=settings.ttl_ms, schema_registry_url=settings.schema_registry_url), output_type=MESSAGE
+        )
+        .uid("enforce-orders-v1")
+        .name("enforce-orders")
+    )
+    write_topic(decisions, settings, topic=topics.ORDERS_DECISIONS, uid="enforce-orders-decisions-v1")
+    letters = decisions.get_side_output(DEAD_LETTERS)
+    write_topic(letters, settings, topic=topics.DEAD_LETTERS, uid="enforce-orders-letters-v1")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Submit the job."""
+    run_job(NAME, build, sys.argv[1:] if argv is None else argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""The job `score_risk`: features.ticks → risk.states, risk.alerts. Entry: ``-pym jobs.score_risk --settings FILE``."""
+
+import sys
+
+from pyflink.common import Types
+from pyflink.datastream import StreamExecutionEnvironment
+from pyflink.table import StreamTableEnvironment
+
+from jobs.entry import run_job
+from jobs.operators.score_risk import ALERTS, RELEASES, SCALE_LETTERS, TRACK_LETTERS, ScaleTicks, TrackRisk
+from jobs.scoring import NAME as VAE_SCORE
+from jobs.scoring import register_vae_score
+from jobs.settings import JobSettings
+from jobs.sinks import MESSAGE, write_topic
+from jobs.sources import key_of, read_topic
+from schemas import topics
+
+NAME = "score_risk"
+
+
+def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, settings: JobSettings) -> None:
+    """Add the job's operators to ``env``."""
+    del env
+    register_vae_score(tables, settings.model_dir)
+    scaled = (
+        read_topic(tables, settings, topic=topics.FEATURES_TICKS, job=NAME)
+        .key_by(key_of, key_type=Types.STRING())
+        .process(ScaleTicks(settings), output_type=MESSAGE)
+        .uid("scale-ticks-v1")
+        .name("scale-ticks")
+    )
+    tables.create_temporary_view("scaled_ticks", tables.from_data_stream(scaled))
+    scored = tables.to_data_stream(tables.sql_query(f"SELECT f0, f1, {VAE_SCORE}(f1) AS scores FROM scaled_ticks"))
+    commands = read_topic(tables, settings, topic=topics.RISK_COMMANDS, job=NAME)
+    states = (
+        scored.key_by(key_of, key_type=Types.STRING())
+        .connect(commands.broadcast(RELEASES))
+        .process(TrackRisk(settings), output_type=MESSAGE)
+        .uid("track-risk-v1")
+        .name("track-risk")
+    )
+    write_topic(states, settings, topic=topics.RISK_STATES, uid="score-risk-states-v1")
+    write_topic(states.get_side_output(ALERTS), settings, topic=topics.RISK_ALERTS, uid="score-risk-alerts-v1")
+    for number, letters in enumerate((scaled.get_side_output(SCALE_LETTERS), states.get_side_output(TRACK_LETTERS))):
+        write_topic(letters, settings, topic=topics.DEAD_LETTERS, uid=f"score-risk-letters-{number}-v1")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Submit the job."""
+    run_job(NAME, build, sys.argv[1:] if argv is None else argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""Causal robust scaling: each feature of each instrument against its own past, with bounded influence.
+
+Location and scale follow the transformed feature by exponentially weighted steps whose size is clipped, so that a crisis of
+seconds cannot drag the ruler it is measured with (its influence is at most ``CLIP`` steps of half-life 30 minutes; no
+freezing by tier is needed, and so no loop from tiers back to scaling). Invariant: a tick is scored against what was known
+before it. Cold start: instruments of the model's prior are scored from their first tick, others after a warm-up.
+
+Rejected: a rolling median (O(window) memory per feature) and mean and deviation (one outlier moves them at will).
+"""
+
+import struct
+from dataclasses import dataclass, field
+from typing import Final, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from features.spec import FEATURES
+from models.wire import ScaledTicks
+from schemas.events import TickStatus
+from schemas.ticks import Ticks
+
+Vector = npt.NDArray[np.float64]
+
+WARMUP_TICKS: Final = 600
+"""One minute of scoreable ticks before an unknown instrument is scored."""
+
+WINDOW_TICKS: Final = 100
+"""Ten seconds before an instrument with a prior is scored: until then the features' own windows are filling."""
+
+HALF_LIFE_TICKS: Final = 18_000
+"""30 minutes."""
+
+STEP: Final = 1 - 2 ** (-1 / HALF_LIFE_TICKS)
+CLIP: Final = 3.0
+Z_MAX: Final = 20.0
+"""Scores are clipped here; the model has seen nothing beyond and calibration works on its error."""
+
+MEAN_ABS_NORMAL: Final = 0.7978845608028654
+"""E|z| of a standard normal: the scale is right when the mean absolute score equals it."""
+
+SCALE_MIN: Final = 0.1
+"""Smallest scale in transformed units: a change of a tenth is never strange by itself, however still a feature stood."""
+_VERSION: Final = 1
+_HEADER: Final = struct.Struct("<HHIq")
+_ENTRY: Final = struct.Struct("<Iq")
+_LOG = np.array([f.transform == "log1p" for f in FEATURES])
+_ASINH = np.array([f.transform == "asinh" for f in FEATURES])
+
+
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """Location and scale of an instrument at the start; ``(features,)`` each, in transformed units."""
+
+    location: Vector = field(repr=False)
+    scale: Vector = field(repr=False)
+
+
+@dataclass(slots=True)
+class _Ruler:
+    seen: int
+    location: Vector
+    scale: Vector
+
+
+def transform(values: Vector) -> Vector:
+    """Return ``(rows, features)`` raw values in the scale of ``features.spec``; NaN stays NaN."""
+    out = np.where(_LOG, np.log1p(np.maximum(values, 0.0)), values)
+    return np.where(_ASINH, np.arcsinh(values), out)
+
+
+class Scaler:
+    """The rulers of one channel's instruments."""
+
+    def __init__(self, priors: dict[int, Prior]) -> None:
+        self._priors = priors
+        self._rulers: dict[int, _Ruler] = {}
+        self._last_tick_ns = -1
+
+    def step(self, ticks: Ticks) -> ScaledTicks:
+        """Return the rows with their scores, and learn from them; ticks seen before are left out.
+
+        A stale row is neither scored nor learned from. A null feature scores 0.
+        """
+        keep = np.flatnonzero(ticks.tick_ns > self._last_tick_ns)
+        values = ticks.values[keep]
+        moved = transform(values)
+        z = np.zeros(values.shape, dtype=np.float32)
+        scored = np.zeros(len(keep), dtype=np.bool_)
+        for row, source in enumerate(keep):
+            if not ticks.status[source] & TickStatus.STALE:
+                scored[row] = self._row(int(ticks.instrument_id[source]), moved[row], z[row])
+        if len(keep):
+            self._last_tick_ns = int(ticks.tick_ns[keep[-1]])
+        return ScaledTicks(
+            channel_id=ticks.channel_id,
+            tick_ns=ticks.tick_ns[keep],
+            instrument_id=ticks.instrument_id[keep],
+            status=ticks.status[keep],
+            ref_price=ticks.ref_price[keep],
+            values=values,
+            z=z,
+            scored=scored,
+        )
+
+    def to_bytes(self) -> bytes:
+        """Return the whole state."""
+        parts = [_HEADER.pack(_VERSION, len(FEATURES), len(self._rulers), self._last_tick_ns)]
+        for instrument_id, ruler in self._rulers.items():
+            parts += [_ENTRY.pack(instrument_id, ruler.seen), ruler.location.tobytes(), ruler.scale.tobytes()]
+        return b"".join(parts)
+
+    @classmethod
+    def from_bytes(cls, raw: bytes, priors: dict[int, Prior]) -> Self:
+        """Return the scaler that wrote ``raw``.
+
+        Raises:
+            ValueError: Another version, other features, or cut short.
+        """
+        version, features, count, last_tick_ns = _HEADER.unpack_from(raw)
+        if version != _VERSION or features != len(FEATURES):
+            raise ValueError(f"scaler state of version {version} with {features} features")
+        size = _ENTRY.size + 16 * features
+        if len(raw) != _HEADER.size + count * size:
+            raise ValueError("scaler state is cut short")
+        made = cls(priors)
+        made._last_tick_ns = last_tick_ns
+        for start in range(_HEADER.size, len(raw), size):
+            instrument_id, seen = _ENTRY.unpack_from(raw, start)
+            both = np.frombuffer(raw, np.float64, 2 * features, start + _ENTRY.size).reshape(2, features).copy()
+            made._rulers[instrument_id] = _Ruler(seen, both[0], both[1])
+        return made
+
+    def _row(self, instrument_id: int, moved: Vector, z_out: npt.NDArray[np.float32]) -> bool:
+        known = ~np.isnan(moved)
+        ruler = self._rulers.get(instrument_id)
+        if ruler is None:
+            prior = self._priors.get(instrument_id)
+            if prior is not None:
+                ruler = _Ruler(WARMUP_TICKS - WINDOW_TICKS, prior.location.copy(), prior.scale.copy())
+            else:
+                ruler = _Ruler(0, np.where(known, moved, 0.0), np.full(len(moved), 0.1))
+            self._rulers[instrument_id] = ruler
+        z = np.where(known, (moved - ruler.location) / ruler.scale, 0.0)
+        warm = ruler.seen >= WARMUP_TICKS
+        if warm:
+            z_out[:] = np.clip(z, -Z_MAX, Z_MAX)
+        # In the warm-up large steps find the place, small ones settle: 1/n, never below the lasting step.
+        step = STEP if warm or instrument_id in self._priors else max(STEP, 1.0 / (5 + ruler.seen / 4))
+        bounded = np.clip(z, -CLIP, CLIP)
+        ruler.location += np.where(known, step * bounded * ruler.scale, 0.0)
+        ruler.scale *= np.where(known, np.exp(step * (np.abs(bounded) - MEAN_ABS_NORMAL)), 1.0)
+        np.maximum(ruler.scale, SCALE_MIN, out=ruler.scale)
+        ruler.seen += 1
+        return warm
