@@ -9,6 +9,7 @@ from typing import Any
 from pyflink.table import DataTypes, StreamTableEnvironment
 from pyflink.table.udf import FunctionContext, ScalarFunction, udf
 
+from jobs.operators.python_thread import PythonThread
 from models.folder import read_folder
 from models.inference import FallbackScorer, LocalScorer, SimpleScorer, score_bytes
 
@@ -24,13 +25,14 @@ class VaeScore(ScalarFunction):
     def open(self, function_context: FunctionContext) -> None:
         """Load the model."""
         del function_context
+        self._thread = PythonThread(NAME)
         self._model = read_folder(self._model_dir)
-        local = LocalScorer(self._model.path, self._model.model_id)
+        local = self._thread.call(LocalScorer, self._model.path, self._model.model_id)
         self._scorer = FallbackScorer(local, SimpleScorer(self._model.model_id))
 
     def eval(self, ticks: Any) -> bytes:
         """Return the scores of one message."""
-        return score_bytes(bytes(ticks), self._model, self._scorer)
+        return self._thread.call(score_bytes, bytes(ticks), self._model, self._scorer)
 
 
 def register_vae_score(tables: StreamTableEnvironment, model_dir: Path) -> None:

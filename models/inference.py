@@ -5,7 +5,6 @@ instead and says so; its own calibration keeps its probabilities honest.
 """
 
 import importlib
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,21 +23,19 @@ class Scorer(Protocol):
 
 
 class LocalScorer:
-    """The network in this process, on a thread of its own.
+    """The network in this process.
 
-    The thread is a must inside Flink: in thread mode an operator runs on a JVM thread whose Python thread state the
-    interpreter did not make, and ONNX Runtime's bindings, asking for the one it would have made, wait for a lock that the
-    same thread holds. A thread that Python started has no such trouble; the hand-over costs some 0.05 ms.
+    Raises:
+        ModelError: The network cannot be loaded.
     """
 
     def __init__(self, folder: Path, model_id: str) -> None:
         self._model_id = model_id
-        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="vae")
-        self._session = self._worker.submit(_load, folder / ONNX_FILE).result()
+        self._session = _load(folder / ONNX_FILE)
 
     def score(self, ticks: ScaledTicks) -> Scores:
         """Return the network's scores."""
-        (contributions,) = self._worker.submit(self._session.run, None, {"z": ticks.z}).result()
+        (contributions,) = self._session.run(None, {"z": ticks.z})
         return _scores(self._model_id, contributions, ticks.scored, degraded=False)
 
 
@@ -98,7 +95,7 @@ def score_bytes(raw: bytes, model: ModelFolder, scorer: Scorer) -> bytes:
 
 
 def _load(path: Path) -> Any:
-    runtime = importlib.import_module("onnxruntime")  # here, not above: see LocalScorer
+    runtime = importlib.import_module("onnxruntime")  # here, on the thread that will use it: see jobs.operators.python_thread
     options = runtime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

@@ -26,7 +26,9 @@ from schemas import codec, topics
 
 JOBS: Final = ("compute_features", "score_risk", "enforce_orders")
 TASKMANAGERS: Final = len(JOBS)
-START_TIMEOUT_S: Final = 90.0
+READY_KEY: Final = {"gate": "caught_up", "history": "answers"}
+"""What the status file of a process says once the process does its work."""
+START_TIMEOUT_S: Final = 120.0
 POLL_S: Final = 0.1
 
 Tell = Callable[[str], None]
@@ -243,7 +245,7 @@ class Stack:
             status = json.loads((self.state / f"{name}.json").read_text())
         except (FileNotFoundError, json.JSONDecodeError):
             return False
-        return bool(status.get("caught_up")) and status.get("pid") == process.pid
+        return bool(status.get(READY_KEY[name])) and status.get("pid") == process.pid
 
     def _wait(self, what: str, ready: Callable[[], bool]) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S

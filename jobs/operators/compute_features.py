@@ -8,6 +8,7 @@ from pyflink.datastream import KeyedProcessFunction, OutputTag, RuntimeContext
 from pyflink.datastream.state import ListStateDescriptor, ValueStateDescriptor
 
 from jobs.machines.channel_features import ChannelFeatures
+from jobs.operators.python_thread import PythonThread
 from jobs.sinks import MESSAGE
 from jobs.sources import message_of
 
@@ -26,6 +27,7 @@ class ComputeFeatures(KeyedProcessFunction):
     def open(self, runtime_context: RuntimeContext) -> None:
         """Open the two states; nothing is read before the first frame."""
         self._machines: dict[str, ChannelFeatures] = {}
+        self._thread = PythonThread("compute-features")
         self._snapshot = runtime_context.get_state(ValueStateDescriptor("snapshot-v1", Types.PICKLED_BYTE_ARRAY()))
         self._frames = runtime_context.get_list_state(ListStateDescriptor("frames-v1", Types.PICKLED_BYTE_ARRAY()))
         metrics = runtime_context.get_metrics_group()
@@ -35,7 +37,8 @@ class ComputeFeatures(KeyedProcessFunction):
     def process_element(self, value: Any, ctx: KeyedProcessFunction.Context) -> Iterator[Any]:
         """Apply one frame."""
         message = message_of(value)
-        outcome = self._machine(ctx.get_current_key()).apply(message.value, message.place)
+        machine = self._machine(ctx.get_current_key())
+        outcome = self._thread.call(machine.apply, message.value, message.place)
         if outcome.snapshot is not None:
             self._snapshot.update(outcome.snapshot)
             self._frames.clear()
@@ -52,10 +55,11 @@ class ComputeFeatures(KeyedProcessFunction):
         machine = self._machines.get(channel_id)
         if machine is None:
             snapshot, frames = self._snapshot.value(), self._frames.get()
-            machine = ChannelFeatures.restore(
+            machine = self._thread.call(
+                ChannelFeatures.restore,
                 channel_id,
                 None if snapshot is None else bytes(snapshot),
-                (bytes(raw) for raw in frames or ()),
+                [bytes(raw) for raw in frames or ()],
                 epoch=self._epoch,
             )
             self._machines[channel_id] = machine

@@ -8,6 +8,7 @@ from pyflink.datastream import KeyedBroadcastProcessFunction, OutputTag, Runtime
 from pyflink.datastream.state import MapStateDescriptor
 
 from jobs.machines.order_desk import OrderDesk
+from jobs.operators.python_thread import PythonThread
 from jobs.sinks import MESSAGE
 from jobs.sources import message_of
 from schemas.registry import ConfluentRegistry
@@ -28,6 +29,7 @@ class EnforceOrders(KeyedBroadcastProcessFunction):
     def open(self, runtime_context: RuntimeContext) -> None:
         """Make the desk; its rules come from the broadcast state with the first message."""
         registry = ConfluentRegistry(self._schema_registry_url) if self._schema_registry_url else None
+        self._thread = PythonThread("enforce-orders")
         self._desk = OrderDesk(ttl_ns=self._ttl_ms * NS_PER_MS, registry=registry)
         self._rebuilt = False
 
@@ -35,7 +37,7 @@ class EnforceOrders(KeyedBroadcastProcessFunction):
         """Decide one order."""
         self._rebuild(ctx.get_broadcast_state(RULES))
         message = message_of(value)
-        decision, letters = self._desk.decide(message.value, message.place)
+        decision, letters = self._thread.call(self._desk.decide, message.value, message.place)
         for letter in letters:
             yield DEAD_LETTERS, Row(*letter)
         if decision is not None:
@@ -46,7 +48,7 @@ class EnforceOrders(KeyedBroadcastProcessFunction):
         rules = ctx.get_broadcast_state(RULES)
         self._rebuild(rules)
         message = message_of(value)
-        name, letters = self._desk.learn(message.value, message.place)
+        name, letters = self._thread.call(self._desk.learn, message.value, message.place)
         if name is not None:
             rules.put(name, message.value)
         for letter in letters:
@@ -54,5 +56,6 @@ class EnforceOrders(KeyedBroadcastProcessFunction):
 
     def _rebuild(self, rules: Any) -> None:
         if not self._rebuilt:
-            self._desk.relearn((str(name), bytes(raw)) for name, raw in rules.items())
+            kept = [(str(name), bytes(raw)) for name, raw in rules.items()]
+            self._thread.call(self._desk.relearn, kept)
             self._rebuilt = True

@@ -8,6 +8,7 @@ from pyflink.datastream import KeyedBroadcastProcessFunction, KeyedProcessFuncti
 from pyflink.datastream.state import MapStateDescriptor, ValueStateDescriptor
 
 from jobs.machines.channel_risk import RiskScoring, TickScaling, read_command
+from jobs.operators.python_thread import PythonThread
 from jobs.settings import JobSettings
 from jobs.sinks import MESSAGE
 from jobs.sources import message_of
@@ -38,6 +39,7 @@ class ScaleTicks(KeyedProcessFunction):
         """Read the model folder; state is read with the first tick of a channel."""
         self._model: ModelFolder = read_folder(self._settings.model_dir)
         self._machines: dict[str, TickScaling] = {}
+        self._thread = PythonThread("scale-ticks")
         self._state = runtime_context.get_state(ValueStateDescriptor("scaler-v1", Types.PICKLED_BYTE_ARRAY()))
 
     def process_element(self, value: Any, ctx: KeyedProcessFunction.Context) -> Iterator[Any]:
@@ -48,7 +50,7 @@ class ScaleTicks(KeyedProcessFunction):
             kept = self._state.value()
             self._machines[key] = TickScaling(self._model, None if kept is None else bytes(kept))
         machine = self._machines[key]
-        scaled, letters = machine.apply(message.value, message.place)
+        scaled, letters = self._thread.call(machine.apply, message.value, message.place)
         for letter in letters:
             yield SCALE_LETTERS, Row(*letter)
         if scaled is not None:
@@ -69,6 +71,7 @@ class TrackRisk(KeyedBroadcastProcessFunction):
         self._model: ModelFolder = read_folder(self._settings.model_dir)
         self._tracking = TrackerSettings(self._settings.epoch, self._settings.state_heartbeat_ms * NS_PER_MS)
         self._machines: dict[str, RiskScoring] = {}
+        self._thread = PythonThread("track-risk")
         self._releases: list[RiskCommand] | None = None
         self._state = runtime_context.get_state(ValueStateDescriptor("tracker-v1", Types.PICKLED_BYTE_ARRAY()))
 
@@ -81,7 +84,7 @@ class TrackRisk(KeyedBroadcastProcessFunction):
             self._machines[key] = RiskScoring(self._model, self._tracking, raw, self._registry)
         machine = self._machines[key]
         releases = self._known(ctx.get_broadcast_state(RELEASES))
-        outcome = machine.apply(bytes(value[1]), bytes(value[2]), releases)
+        outcome = self._thread.call(machine.apply, bytes(value[1]), bytes(value[2]), releases)
         self._state.update(machine.state())
         for alert in outcome.alerts:
             yield ALERTS, Row(*alert)
