@@ -46,7 +46,7 @@ class Tail:
         )
         start = confluent_kafka.OFFSET_BEGINNING if from_start else confluent_kafka.OFFSET_END
         known = self._consumer.list_topics(timeout=10).topics
-        assigned = []
+        assigned: list[confluent_kafka.TopicPartition] = []
         for topic in topics:
             if topic not in known:
                 raise confluent_kafka.KafkaException(f"topic {topic} does not exist")

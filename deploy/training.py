@@ -37,7 +37,11 @@ def simulated_ticks(scenario: str, seed: int, *, duration_s: float | None = None
     """Return the ticks of one simulated session."""
     session = simulate(scenario, seed, duration_s=duration_s)
     plan = session.scenario
-    return list(ticks_of(frames_of([session.block], plan.channel_id, plan.start_ns, plan.end_ns), plan.channel_id))
+    return list(
+        ticks_of(
+            frames_of([session.block], plan.channel_id, start_ns=plan.start_ns, end_ns=plan.end_ns), plan.channel_id
+        )
+    )
 
 
 def calm_sessions(seed: int, count: int) -> list[list[Ticks]]:
@@ -52,7 +56,7 @@ def lobster_sessions(path: Path, parts: int) -> list[list[Ticks]]:
         FeedError: A file that is not a LOBSTER recording.
     """
     session = open_session(path)
-    frames = frames_of(session.blocks(), session.channel_id, session.start_ns, session.end_ns)
+    frames = frames_of(session.blocks(), session.channel_id, start_ns=session.start_ns, end_ns=session.end_ns)
     messages = list(ticks_of(frames, session.channel_id))
     size = -(-len(messages) // parts)
     return [messages[start : start + size] for start in range(0, len(messages), size)]

@@ -61,9 +61,8 @@ class ChannelKernel:
     def apply(self, frame: Frame) -> FrameResult:
         """Apply one frame; columns must have the dtypes of ``schemas.frames.COLUMNS`` and be contiguous."""
         columns: list[Any] = [frame.columns[name] for name in _ORDER]
-        result, expected, *rows = self._kernel.apply(
-            *columns, frame.seq_first, frame.seq_last, frame.ts_last_ns, int(frame.flags)
-        )
+        apply: Any = self._kernel.apply
+        result, expected, *rows = apply(*columns, frame.seq_first, frame.seq_last, frame.ts_last_ns, int(frame.flags))
         tick_ns, instrument_id, status, ref_price, values = rows
         return FrameResult(
             tick_ns=np.frombuffer(tick_ns, np.int64),

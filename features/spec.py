@@ -48,7 +48,7 @@ FEATURES: Final = (
     Feature("depth_bid_5", "lots", "size within the best 5 bid levels", _STANDARD, _NEVER, -1, "log1p"),
     Feature("depth_ask_5", "lots", "size within the best 5 ask levels", _STANDARD, _NEVER, -1, "log1p"),
     Feature("depth_total_10", "lots", "size within the best 10 levels of both sides", _STANDARD, _NEVER, -1, "log1p"),
-    Feature("imbalance_l1", "1", "(qb - qa) / (qb + qa) at the best level", "Cartea et al. 2018", "both sides empty", 0, "identity"),
+    Feature("imbalance_l1", "1", "(qb - qa) / (qb + qa), best level", "Cartea et al. 2018", "both sides empty", 0, "identity"),
     Feature("imbalance_l5", "1", "the same over 5 levels", "Cartea et al. 2018", "both sides empty", 0, "identity"),
     Feature(
         "book_pressure", "1", "sum w (qb - qa) / sum w (qb + qa), w = exp(-d / 2), d = ticks from mid, 10 levels",
@@ -69,8 +69,8 @@ FEATURES: Final = (
     Feature("signed_trade_rate", "lots/s", "bought less sold by aggressors, half-life 10 s", _STANDARD, _FIRST_10S, 0, "asinh"),
     Feature(
         "liquidity_decay_s", "s", "half-life of depth after a shock: ln 2 (time at risk + 1 s) / (recoveries + 1), half-life 60 s, "
-        "an open shock that a new one replaces is censored", "Foucault, Kadan, Kandel 2005; Degryse et al. 2005", "fewer than 600 ticks",
-        1, "log1p",
+        "an open shock that a new one replaces is censored", "Foucault, Kadan, Kandel 2005; Degryse et al. 2005",
+        "fewer than 600 ticks", 1, "log1p",
     ),
     Feature(
         "realised_vol_60s", "bp per sqrt(min)", "sqrt of the sum of squared 1 s log returns of the mid over 60 s, averaged over 10 "

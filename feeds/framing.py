@@ -14,7 +14,7 @@ from schemas.frames import Columns, Frame, empty_columns
 from schemas.units import FRAME_EVENTS_MAX, FRAME_SPAN_NS_MAX, HEARTBEAT_NS
 
 
-def frames_of(blocks: Iterable[EventBlock], channel_id: str, start_ns: int, end_ns: int) -> Iterator[Frame]:
+def frames_of(blocks: Iterable[EventBlock], channel_id: str, *, start_ns: int, end_ns: int) -> Iterator[Frame]:
     """Yield the frames of a session.
 
     Args:

@@ -46,7 +46,9 @@ def python_faults(python: tuple[int, ...], flink: str | None) -> list[str]:
         wanted = ".".join(map(str, PYTHON))
         faults.append(f"Python is {'.'.join(map(str, python))}, wanted {wanted}: submit with -pyclientexec and -pyexec")
     if flink is None:
-        faults.append("apache-flink is not installed here (the package named pyflink is another project): run `make setup`")
+        faults.append(
+            "apache-flink is not installed here (the package named pyflink is another project): run `make setup`"
+        )
     elif flink != FLINK:
         faults.append(f"apache-flink is {flink}, wanted {FLINK}: run `make setup`")
     return faults
@@ -56,7 +58,9 @@ def settings_faults(settings: JobSettings) -> list[str]:
     """Return what is wrong with the settings."""
     faults = []
     if not 0 <= settings.buffer_timeout_ms <= BUFFER_TIMEOUT_MS_MAX:
-        faults.append(f"buffer_timeout_ms is {settings.buffer_timeout_ms}: ticks would wait; set 0 to {BUFFER_TIMEOUT_MS_MAX}")
+        faults.append(
+            f"buffer_timeout_ms is {settings.buffer_timeout_ms}: ticks would wait; set 0 to {BUFFER_TIMEOUT_MS_MAX}"
+        )
     if not 1 <= settings.auto_watermark_ms <= AUTO_WATERMARK_MS_MAX:
         faults.append(f"auto_watermark_ms is {settings.auto_watermark_ms}: set 1 to {AUTO_WATERMARK_MS_MAX}")
     if settings.checkpoint_interval_ms < 1_000:
@@ -64,7 +68,9 @@ def settings_faults(settings: JobSettings) -> list[str]:
     if settings.epoch < 1:
         faults.append(f"epoch is {settings.epoch}: it counts deployments from 1")
     if settings.ttl_ms < 2 * settings.state_heartbeat_ms:
-        faults.append(f"ttl_ms is {settings.ttl_ms}: states would expire between heartbeats; set twice state_heartbeat_ms")
+        faults.append(
+            f"ttl_ms is {settings.ttl_ms}: states would expire between heartbeats; set twice state_heartbeat_ms"
+        )
     try:
         read_folder(settings.model_dir)
     except ModelError as error:

@@ -30,7 +30,8 @@ def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, setti
         .name("scale-ticks")
     )
     tables.create_temporary_view("scaled_ticks", tables.from_data_stream(scaled))
-    scored = tables.to_data_stream(tables.sql_query(f"SELECT f0, f1, {VAE_SCORE}(f1) AS scores FROM scaled_ticks"))
+    query = f"SELECT f0, f1, {VAE_SCORE}(f1) AS scores FROM scaled_ticks"  # noqa: S608 - our own name
+    scored = tables.to_data_stream(tables.sql_query(query))
     commands = read_topic(tables, settings, topic=topics.RISK_COMMANDS, job=NAME)
     states = (
         scored.key_by(key_of, key_type=Types.STRING())

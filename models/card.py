@@ -44,7 +44,7 @@ other than its training source.
 **Training data.** {source}. {report.rows:,} calm rows learned from, {report.held_out_rows:,} held out for calibration.
 
 **Calibration.** Standardised log error, empirical below the 98 % quantile, generalised Pareto above (shape
-{model.tail.shape:.3f}, scale {model.tail.spread:.3f}). Score S = −log10 p.
+{model.tail.shape:.3f}, scale {model.tail.spread:.3f}). Score S = -log10 p.
 
 | tier | enter at S | leave below S |
 |---|---|---|

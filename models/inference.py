@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+
+from features.spec import SPEC_HASH
 from models.folder import ONNX_FILE, ModelError, ModelFolder
 from models.scaling import Scaler
 from models.wire import SCALED, ScaledTicks, Scores, decode_scaled, encode_scores
+from schemas.errors import MessageError
 from schemas.ticks import decode_ticks
 
 
@@ -54,10 +57,10 @@ class SimpleScorer:
 
 
 class FallbackScorer:
-    """A scorer that never fails: an error of the back end gives the simple stack's answer, marked as degraded.
+    """A scorer that never fails: an error, or NaN, gives the simple stack's answer, marked as degraded.
 
-    There is no deadline here on purpose: a late answer of the local network is still the right one, and throwing it away
-    would make a replay depend on the machine's load. Deadlines belong to back ends behind a network.
+    There is no deadline here on purpose: a late answer of the local network is still the right one, and throwing it
+    away would make a replay depend on the machine's load. Deadlines belong to back ends behind a network.
     """
 
     def __init__(self, scorer: Scorer, fallback: Scorer) -> None:
@@ -68,7 +71,7 @@ class FallbackScorer:
     def score(self, ticks: ScaledTicks) -> Scores:
         """Return the scorer's answer, or the fallback's."""
         try:
-            return self._scorer.score(ticks)
+            return _finite(self._scorer.score(ticks))
         except Exception:  # noqa: BLE001 - whatever a back end raises, the tick must be scored
             self.degraded_count += 1
             return self._fallback.score(ticks)
@@ -78,11 +81,14 @@ def scaled_of(raw: bytes, model: ModelFolder) -> ScaledTicks:
     """Return the scaled ticks in ``raw``: scaled already, or raw feature ticks, which the model's priors scale.
 
     Raises:
-        MessageError: Neither.
+        MessageError: Neither, or ticks of other features.
     """
     if SCALED in raw[:4096]:
         return decode_scaled(raw)
-    return Scaler(model.priors).step(decode_ticks(raw))
+    ticks = decode_ticks(raw)
+    if ticks.spec_hash != SPEC_HASH:
+        raise MessageError("wrong_features", f"feature spec was {ticks.spec_hash}, wanted {SPEC_HASH}")
+    return Scaler(model.priors).step(ticks)
 
 
 def score_bytes(raw: bytes, model: ModelFolder, scorer: Scorer) -> bytes:
@@ -95,7 +101,9 @@ def score_bytes(raw: bytes, model: ModelFolder, scorer: Scorer) -> bytes:
 
 
 def _load(path: Path) -> Any:
-    runtime = importlib.import_module("onnxruntime")  # here, on the thread that will use it: see jobs.operators.python_thread
+    runtime = importlib.import_module(
+        "onnxruntime"
+    )  # here, on the thread that will use it: see jobs.operators.python_thread
     options = runtime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -104,6 +112,12 @@ def _load(path: Path) -> Any:
         return runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime has no public base class for its errors
         raise ModelError(f"{path}: {error}") from error
+
+
+def _finite(scores: Scores) -> Scores:
+    if not np.isfinite(scores.error).all():
+        raise ValueError("the back end's errors are not numbers")
+    return scores
 
 
 def _scores(model_id: str, contributions: Any, scored: Any, *, degraded: bool) -> Scores:

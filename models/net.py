@@ -32,7 +32,8 @@ class TickVae(nn.Module):
     def contributions(self, z: Tensor, latent: Tensor) -> Tensor:
         """Return the data-dependent negative log-likelihood per feature."""
         centre, log_var = self._decode(latent)
-        return 0.5 * (z - centre) ** 2 * torch.exp(-log_var)
+        parts: Tensor = 0.5 * (z - centre) ** 2 * torch.exp(-log_var)
+        return parts
 
     def loss(self, z: Tensor, noise: Tensor, beta: float) -> Tensor:
         """Return the negative evidence lower bound; ``noise`` is ``(rows, LATENT)`` standard normal."""
@@ -42,7 +43,8 @@ class TickVae(nn.Module):
         centre, spread = self._decode(latent)
         likelihood = 0.5 * ((z - centre) ** 2 * torch.exp(-spread) + spread).sum(dim=1)
         divergence = 0.5 * (torch.exp(log_var) + mean**2 - 1.0 - log_var).sum(dim=1)
-        return (likelihood + beta * divergence).mean()
+        mean_loss: Tensor = (likelihood + beta * divergence).mean()
+        return mean_loss
 
     def _decode(self, latent: Tensor) -> tuple[Tensor, Tensor]:
         centre, log_var = self.decoder(latent).chunk(2, dim=1)

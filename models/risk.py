@@ -1,10 +1,10 @@
 """From scores to risk states: calibration per instrument, direction, tiers, alerts. Pure; one tracker per channel.
 
-Each instrument's log error is standardised against its own past (a robust ruler that stands still from Elevated up, so a
-crisis cannot teach that it is normal), looked up in the model's tail, and handed to the tier machine if the anomaly points
-in the dangerous direction. Invariants: the same ticks, scores and commands give the same states and alerts; ticks seen
-before are ignored, so at-least-once input gives exactly-once effect. Instruments that are still warming up get no state:
-the gate then holds its stale column.
+Each instrument's log error is standardised against its own past (a robust ruler that stands still from Elevated up, so
+a crisis cannot teach that it is normal), looked up in the model's tail, and handed to the tier machine if the anomaly
+points in the dangerous direction. Invariants: the same ticks, scores and commands give the same states and alerts;
+ticks seen before are ignored, so at-least-once input gives exactly-once effect. Instruments that are still warming up,
+or whose error has no baseline yet, get no state: the gate then holds its stale column.
 """
 
 import math
@@ -15,9 +15,8 @@ from typing import Final, Self
 import numpy as np
 
 from features.spec import FEATURES
-from models.calibrate import ERROR_MIN, Tail
+from models.calibrate import RULER_BYTES, ErrorRuler
 from models.folder import ModelFolder
-from models.scaling import CLIP, HALF_LIFE_TICKS, MEAN_ABS_NORMAL, SCALE_MIN, STEP
 from models.tiers import STATE_BYTES, TierMachine
 from models.wire import ScaledTicks, Scores
 from schemas.events import TickStatus
@@ -31,26 +30,23 @@ DIRECTED_PART_MIN: Final = 0.2
 """... and at least this part of it has a direction at all."""
 
 SOURCE: Final = "score_risk"
-_VERSION: Final = 1
+_VERSION: Final = 2
 _HEADER: Final = struct.Struct("<HHq")
-_ENTRY: Final = struct.Struct("<Iqqddqddqb3x")
+_ENTRY: Final = struct.Struct("<IqqB3x")
+_ENTRY_BYTES: Final = _ENTRY.size + 2 * RULER_BYTES + STATE_BYTES
 _DIRECTION = np.array([feature.adverse for feature in FEATURES])
 
 
 @dataclass(slots=True)
 class _Own:
-    """One instrument: two rulers of log error (network, simple stack), tier and what was last told."""
+    """One instrument: rulers of the network's and of the simple stack's error, tier and what was last told."""
 
+    ruler: ErrorRuler
+    simple_ruler: ErrorRuler
     machine: TierMachine
-    seen: int = 0
-    location: float = 0.0
-    scale: float = 0.0
-    simple_seen: int = 0
-    simple_location: float = 0.0
-    simple_scale: float = 0.0
     told_ns: int = -1
-    told_flags: int = 0
     released_ns: int = -1
+    told_flags: int = 0
 
 
 _STALE: Final = 1
@@ -88,8 +84,8 @@ class RiskTracker:
         Args:
             ticks: One or more ticks of the channel.
             scores: Row by row.
-            commands: Every ``RELEASE`` known so far, in any order; each takes effect once, at the first tick at or after
-                its ``ts_ns``.
+            commands: Every ``RELEASE`` known so far, in any order; each takes effect once, at the first tick at or
+                after its ``ts_ns``.
         """
         states: list[RiskState] = []
         alerts: list[RiskAlert] = []
@@ -105,11 +101,8 @@ class RiskTracker:
         """Return the whole state."""
         parts = [_HEADER.pack(_VERSION, len(self._own), self._last_tick_ns)]
         for instrument_id, own in self._own.items():
-            numbers = (own.seen, own.location, own.scale, own.simple_seen, own.simple_location, own.simple_scale)
-            parts.append(
-                _ENTRY.pack(instrument_id, own.told_ns, *numbers, own.released_ns, own.told_flags)
-                + own.machine.to_bytes()
-            )
+            parts.append(_ENTRY.pack(instrument_id, own.told_ns, own.released_ns, own.told_flags))
+            parts += [own.ruler.to_bytes(), own.simple_ruler.to_bytes(), own.machine.to_bytes()]
         return b"".join(parts)
 
     @classmethod
@@ -119,34 +112,45 @@ class RiskTracker:
         Raises:
             ValueError: Another version, or cut short.
         """
+        if len(raw) < _HEADER.size:
+            raise ValueError("tracker state is cut short")
         version, count, last_tick_ns = _HEADER.unpack_from(raw)
-        size = _ENTRY.size + STATE_BYTES
-        if version != _VERSION or len(raw) != _HEADER.size + count * size:
+        if version != _VERSION or len(raw) != _HEADER.size + count * _ENTRY_BYTES:
             raise ValueError(f"tracker state of version {version}, {len(raw)} bytes for {count} instruments")
         made = cls(model, settings)
         made._last_tick_ns = last_tick_ns
-        for start in range(_HEADER.size, len(raw), size):
-            instrument_id, told_ns, *numbers, released_ns, flags = _ENTRY.unpack_from(raw, start)
-            machine = TierMachine.from_bytes(raw[start + _ENTRY.size : start + size])
-            made._own[instrument_id] = _Own(machine, *numbers, told_ns, flags, released_ns)
+        for start in range(_HEADER.size, len(raw), _ENTRY_BYTES):
+            instrument_id, *told = _ENTRY.unpack_from(raw, start)
+            ruler, simple, machine = (start + _ENTRY.size + offset for offset in (0, RULER_BYTES, 2 * RULER_BYTES))
+            made._own[instrument_id] = _Own(
+                ErrorRuler.from_bytes(raw[ruler:simple]),
+                ErrorRuler.from_bytes(raw[simple:machine]),
+                TierMachine.from_bytes(raw[machine : machine + STATE_BYTES]),
+                *told,
+            )
         return made
 
     def _row(self, row: "_Row", commands: list[RiskCommand], out: tuple[list[RiskState], list[RiskAlert]]) -> None:
         if not row.scored and not row.stale:
             return
-        own = self._own.setdefault(row.instrument_id, _Own(TierMachine()))
+        own = self._own.get(row.instrument_id)
+        if own is None:
+            own = self._own[row.instrument_id] = self._new(row.instrument_id)
+        ruler = own.simple_ruler if row.degraded else own.ruler
+        if row.scored and not ruler.ready:
+            ruler.learn(row.error)
+            return
         before = own.machine.tier
         alerts = _Alerts(row, self._settings.epoch, out[1])
-        self._release(own, row, commands, alerts)
+        self._release(own, row, commands, alerts=alerts)
         p, adverse_share = 1.0, 0.0
         if row.scored:
             tail = self._model.simple_tail if row.degraded else self._model.tail
-            u = _standardise(own, row.error, tail, simple=row.degraded)
-            p, adverse_share = tail.p(u), row.adverse_share()
+            p, adverse_share = tail.p(ruler.standardise(row.error)), row.adverse_share()
             own.machine.step(-math.log10(p), self._model.levels, adverse=adverse_share >= ADVERSE_PART)
             if own.machine.tier is Tier.NORMAL:
-                _learn(own, u, simple=row.degraded)
-        state = self._state(own, row, before, (p, adverse_share))
+                ruler.learn(row.error)
+        state = self._state(own, row, before, score=(p, adverse_share))
         alerts.tier(state)
         own.told_flags = alerts.episodes(state, own.told_flags, unusual=state.score >= self._model.levels.enter[1])
         due = own.told_ns < 0 or row.tick_ns - own.told_ns >= self._settings.heartbeat_ns
@@ -155,7 +159,12 @@ class RiskTracker:
             own.told_ns = row.tick_ns
             out[0].append(state)
 
-    def _release(self, own: _Own, row: "_Row", commands: list[RiskCommand], alerts: "_Alerts") -> None:
+    def _new(self, instrument_id: int) -> _Own:
+        known = instrument_id in self._model.priors
+        ruler = ErrorRuler.start(self._model.tail, known=known)
+        return _Own(ruler, ErrorRuler.start(self._model.simple_tail, known=known), TierMachine())
+
+    def _release(self, own: _Own, row: "_Row", commands: list[RiskCommand], *, alerts: "_Alerts") -> None:
         scopes = {f"instrument:{row.instrument_id}", "firm"}
         due = [
             c
@@ -169,7 +178,7 @@ class RiskTracker:
             own.released_ns = command.ts_ns
             alerts.command(command, applied=own.machine.release(), tier=own.machine.tier)
 
-    def _state(self, own: _Own, row: "_Row", before: Tier, score: tuple[float, float]) -> RiskState:
+    def _state(self, own: _Own, row: "_Row", before: Tier, *, score: tuple[float, float]) -> RiskState:
         p, adverse_share = score
         s = -math.log10(p)
         return RiskState(
@@ -289,35 +298,10 @@ class _Alerts:
         """Tell what became of a release."""
         kind = AlertKind.COMMAND_APPLIED if applied else AlertKind.COMMAND_REFUSED
         what = "released to HIGH_ALERT" if applied else "nothing to release: the tier is not CRITICAL"
-        self._add(kind, tier, f"{command.command_id} by {command.maker}: {what}")
+        self._add(kind, tier, f"{command.command_id} by {command.maker}: {what}", cause=f":{command.command_id}")
 
-    def _add(self, kind: AlertKind, tier: Tier, message: str) -> None:
+    def _add(self, kind: AlertKind, tier: Tier, message: str, *, cause: str = "") -> None:
         row = self.row
-        alert_id = f"{kind}:{row.instrument_id}:{row.tick_ns}:{self.epoch}"
+        alert_id = f"{kind}:{row.instrument_id}:{row.tick_ns}:{self.epoch}{cause}"
         self.out.append(RiskAlert(alert_id, kind, row.instrument_id, row.tick_ns, self.epoch, tier, message, SOURCE))
         self.raised = True
-
-
-def _standardise(own: _Own, error: float, tail: Tail, *, simple: bool) -> float:
-    if simple and own.simple_scale == 0:
-        own.simple_location, own.simple_scale = tail.location, tail.scale
-    if not simple and own.scale == 0:
-        own.location, own.scale = tail.location, tail.scale
-    location, scale = (own.simple_location, own.simple_scale) if simple else (own.location, own.scale)
-    return (math.log(max(error, ERROR_MIN)) - location) / scale
-
-
-def _learn(own: _Own, u: float, *, simple: bool) -> None:
-    """Move the ruler by one bounded step, larger in the first minutes of an instrument without much past."""
-    seen = own.simple_seen if simple else own.seen
-    step = max(STEP, 1.0 / (600 + seen)) if seen < HALF_LIFE_TICKS else STEP
-    bounded = min(max(u, -CLIP), CLIP)
-    growth = math.exp(step * (abs(bounded) - MEAN_ABS_NORMAL))
-    if simple:
-        own.simple_location += step * bounded * own.simple_scale
-        own.simple_scale = max(own.simple_scale * growth, SCALE_MIN)
-        own.simple_seen += 1
-    else:
-        own.location += step * bounded * own.scale
-        own.scale = max(own.scale * growth, SCALE_MIN)
-        own.seen += 1

@@ -1,9 +1,11 @@
 """Causal robust scaling: each feature of each instrument against its own past, with bounded influence.
 
-Location and scale follow the transformed feature by exponentially weighted steps whose size is clipped, so that a crisis of
-seconds cannot drag the ruler it is measured with (its influence is at most ``CLIP`` steps of half-life 30 minutes; no
-freezing by tier is needed, and so no loop from tiers back to scaling). Invariant: a tick is scored against what was known
-before it. Cold start: instruments of the model's prior are scored from their first tick, others after a warm-up.
+Location and scale follow the transformed feature by exponentially weighted steps whose size is clipped, so that a
+crisis of seconds cannot drag the ruler it is measured with (its influence is at most ``CLIP`` steps of half-life 30
+minutes; no freezing by tier is needed, so no loop leads from tiers back to scaling). Invariant: a tick is scored
+against what was known before it. Cold start: an instrument of the model's prior is scored once the features' own
+windows are filled, another after a warm-up; a feature that was null so long begins its own warm-up with its first
+value, and scores 0 until then.
 
 Rejected: a rolling median (O(window) memory per feature) and mean and deviation (one outlier moves them at will).
 """
@@ -32,16 +34,21 @@ HALF_LIFE_TICKS: Final = 18_000
 """30 minutes."""
 
 STEP: Final = 1 - 2 ** (-1 / HALF_LIFE_TICKS)
+SETTLED_TICKS: Final = 2 * HALF_LIFE_TICKS
+"""After so many values a step of 1/n would be below the lasting one."""
+
 CLIP: Final = 3.0
 Z_MAX: Final = 20.0
 """Scores are clipped here; the model has seen nothing beyond and calibration works on its error."""
 
 MEAN_ABS_NORMAL: Final = 0.7978845608028654
 """E|z| of a standard normal: the scale is right when the mean absolute score equals it."""
+MOVED_MAX: Final = 1e9
 
 SCALE_MIN: Final = 0.1
-"""Smallest scale in transformed units: a change of a tenth is never strange by itself, however still a feature stood."""
-_VERSION: Final = 1
+"""Smallest scale in transformed units: a change of a tenth is never strange by itself, however still it stood."""
+
+_VERSION: Final = 2
 _HEADER: Final = struct.Struct("<HHIq")
 _ENTRY: Final = struct.Struct("<Iq")
 _LOG = np.array([f.transform == "log1p" for f in FEATURES])
@@ -50,7 +57,7 @@ _ASINH = np.array([f.transform == "asinh" for f in FEATURES])
 
 @dataclass(frozen=True, slots=True)
 class Prior:
-    """Location and scale of an instrument at the start; ``(features,)`` each, in transformed units."""
+    """Location and scale of an instrument at the start; ``(features,)`` each, transformed units, NaN = never seen."""
 
     location: Vector = field(repr=False)
     scale: Vector = field(repr=False)
@@ -58,15 +65,19 @@ class Prior:
 
 @dataclass(slots=True)
 class _Ruler:
-    seen: int
+    """``ticks`` counts scoreable ticks, ``seen`` the values of each feature, up to where its step settles."""
+
+    ticks: int
+    seen: Vector
     location: Vector
     scale: Vector
+    settled: bool = False
 
 
 def transform(values: Vector) -> Vector:
-    """Return ``(rows, features)`` raw values in the scale of ``features.spec``; NaN stays NaN."""
+    """Return ``(rows, features)`` raw values in the scale of ``features.spec``, finite; NaN stays NaN."""
     out = np.where(_LOG, np.log1p(np.maximum(values, 0.0)), values)
-    return np.where(_ASINH, np.arcsinh(values), out)
+    return np.clip(np.where(_ASINH, np.arcsinh(values), out), -MOVED_MAX, MOVED_MAX)
 
 
 class Scaler:
@@ -107,7 +118,8 @@ class Scaler:
         """Return the whole state."""
         parts = [_HEADER.pack(_VERSION, len(FEATURES), len(self._rulers), self._last_tick_ns)]
         for instrument_id, ruler in self._rulers.items():
-            parts += [_ENTRY.pack(instrument_id, ruler.seen), ruler.location.tobytes(), ruler.scale.tobytes()]
+            parts.append(_ENTRY.pack(instrument_id, ruler.ticks))
+            parts += [ruler.seen.tobytes(), ruler.location.tobytes(), ruler.scale.tobytes()]
         return b"".join(parts)
 
     @classmethod
@@ -117,39 +129,60 @@ class Scaler:
         Raises:
             ValueError: Another version, other features, or cut short.
         """
+        if len(raw) < _HEADER.size:
+            raise ValueError("scaler state is cut short")
         version, features, count, last_tick_ns = _HEADER.unpack_from(raw)
         if version != _VERSION or features != len(FEATURES):
             raise ValueError(f"scaler state of version {version} with {features} features")
-        size = _ENTRY.size + 16 * features
+        size = _ENTRY.size + 24 * features
         if len(raw) != _HEADER.size + count * size:
             raise ValueError("scaler state is cut short")
         made = cls(priors)
         made._last_tick_ns = last_tick_ns
         for start in range(_HEADER.size, len(raw), size):
-            instrument_id, seen = _ENTRY.unpack_from(raw, start)
-            both = np.frombuffer(raw, np.float64, 2 * features, start + _ENTRY.size).reshape(2, features).copy()
-            made._rulers[instrument_id] = _Ruler(seen, both[0], both[1])
+            instrument_id, ticks = _ENTRY.unpack_from(raw, start)
+            rows = np.frombuffer(raw, np.float64, 3 * features, start + _ENTRY.size).reshape(3, features).copy()
+            settled = bool(rows[0].min() >= SETTLED_TICKS)
+            made._rulers[instrument_id] = _Ruler(ticks, rows[0], rows[1], rows[2], settled)
         return made
 
     def _row(self, instrument_id: int, moved: Vector, z_out: npt.NDArray[np.float32]) -> bool:
         known = ~np.isnan(moved)
         ruler = self._rulers.get(instrument_id)
         if ruler is None:
-            prior = self._priors.get(instrument_id)
-            if prior is not None:
-                ruler = _Ruler(WARMUP_TICKS - WINDOW_TICKS, prior.location.copy(), prior.scale.copy())
-            else:
-                ruler = _Ruler(0, np.where(known, moved, 0.0), np.full(len(moved), 0.1))
-            self._rulers[instrument_id] = ruler
+            ruler = self._rulers[instrument_id] = self._new_ruler(instrument_id)
+        first = known & (ruler.seen == 0)
+        if first.any():
+            ruler.location[first], ruler.scale[first] = moved[first], SCALE_MIN
         z = np.where(known, (moved - ruler.location) / ruler.scale, 0.0)
-        warm = ruler.seen >= WARMUP_TICKS
+        warm = ruler.ticks >= WARMUP_TICKS
         if warm:
-            z_out[:] = np.clip(z, -Z_MAX, Z_MAX)
-        # In the warm-up large steps find the place, small ones settle: 1/n, never below the lasting step.
-        step = STEP if warm or instrument_id in self._priors else max(STEP, 1.0 / (5 + ruler.seen / 4))
+            z_out[:] = np.clip(np.where(ruler.seen >= WARMUP_TICKS, z, 0.0), -Z_MAX, Z_MAX)
+        step = STEP if ruler.settled else _learning_steps(ruler.seen)
         bounded = np.clip(z, -CLIP, CLIP)
         ruler.location += np.where(known, step * bounded * ruler.scale, 0.0)
         ruler.scale *= np.where(known, np.exp(step * (np.abs(bounded) - MEAN_ABS_NORMAL)), 1.0)
         np.maximum(ruler.scale, SCALE_MIN, out=ruler.scale)
-        ruler.seen += 1
+        if not ruler.settled:
+            ruler.seen += known
+            ruler.settled = bool(ruler.seen.min() >= SETTLED_TICKS)
+        ruler.ticks += 1
         return warm
+
+    def _new_ruler(self, instrument_id: int) -> _Ruler:
+        prior = self._priors.get(instrument_id)
+        if prior is None:
+            nothing = np.zeros(len(FEATURES))
+            return _Ruler(0, nothing, nothing.copy(), np.full(len(FEATURES), SCALE_MIN))
+        fitted = np.isfinite(prior.location) & np.isfinite(prior.scale)
+        return _Ruler(
+            WARMUP_TICKS - WINDOW_TICKS,
+            np.where(fitted, float(SETTLED_TICKS), 0.0),
+            np.where(fitted, prior.location, 0.0),
+            np.where(fitted, prior.scale, SCALE_MIN),
+        )
+
+
+def _learning_steps(seen: Vector) -> Vector:
+    """Return the step per feature after ``seen`` values: large at first, then 1/n, at least the lasting one."""
+    return np.where(seen < WARMUP_TICKS, 1.0 / (5.0 + seen / 4.0), np.maximum(STEP, 1.0 / np.maximum(seen, 1.0)))

@@ -2,9 +2,12 @@
 
 Invariants: a tier rises at once when its evidence is there (2 of the last 3 ticks at or above its level; Critical: 1); it
 falls by one step at a time, and only after ``DWELL_TICKS`` ticks in a row below the exit level of the tier in force;
-Critical never falls by itself. Only adverse evidence counts. Rejected: one level for entering and leaving (it flaps).
+Critical never falls by itself. Only adverse evidence counts. A release is a person's judgement of what the score shows
+at that moment: Critical is entered again only by evidence a decade stronger, or once the score has been calm in between.
+Rejected: one level for entering and leaving (it flaps).
 """
 
+import math
 import struct
 from dataclasses import dataclass
 from typing import Final, Self
@@ -14,7 +17,10 @@ from schemas.records import Tier
 DWELL_TICKS: Final = 300
 """30 s below the exit level before a tier is left."""
 
-_STATE: Final = struct.Struct("<BBH")
+RELEASE_MARGIN: Final = 1.0
+"""One decade of probability."""
+
+_STATE: Final = struct.Struct("<BBHdd")
 STATE_BYTES: Final = _STATE.size
 _CLIMBABLE: Final = (Tier.CRITICAL, Tier.HIGH_ALERT, Tier.ELEVATED)
 
@@ -40,11 +46,15 @@ class TierMachine:
         tier: Tier in force.
         recent: What the last three ticks supported: two bits a tick, newest lowest.
         calm_ticks: Ticks in a row below the exit level.
+        last_score: Score of the last tick.
+        released_score: Score that a person released at; infinitely low when no release is in force.
     """
 
     tier: Tier = Tier.NORMAL
     recent: int = 0
     calm_ticks: int = 0
+    last_score: float = 0.0
+    released_score: float = -math.inf
 
     @property
     def latched(self) -> bool:
@@ -54,6 +64,11 @@ class TierMachine:
     def step(self, score: float, levels: TierLevels, *, adverse: bool) -> Tier:
         """Take one tick's score and return the tier in force after it."""
         supported = next((t for t in _CLIMBABLE if adverse and score >= levels.enter[t]), Tier.NORMAL)
+        self.last_score = score
+        if score < levels.leave[Tier.CRITICAL]:
+            self.released_score = -math.inf
+        if supported is Tier.CRITICAL and score < self.released_score + RELEASE_MARGIN:
+            supported = Tier.HIGH_ALERT
         self.recent = (self.recent << 2 | supported) & 0x3F
         entered = self._entered()
         if entered > self.tier:
@@ -80,17 +95,18 @@ class TierMachine:
         self.tier = Tier.HIGH_ALERT
         self.recent = 0
         self.calm_ticks = 0
+        self.released_score = self.last_score
         return True
 
     def to_bytes(self) -> bytes:
         """Return the state."""
-        return _STATE.pack(self.tier, self.recent, self.calm_ticks)
+        return _STATE.pack(self.tier, self.recent, self.calm_ticks, self.last_score, self.released_score)
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> Self:
         """Return the machine that wrote ``raw``."""
-        tier, recent, calm_ticks = _STATE.unpack(raw)
-        return cls(Tier(tier), recent, calm_ticks)
+        tier, recent, *rest = _STATE.unpack(raw)
+        return cls(Tier(tier), recent, *rest)
 
     def _entered(self) -> Tier:
         ticks = sorted(((self.recent >> shift) & 3 for shift in (0, 2, 4)), reverse=True)

@@ -17,6 +17,20 @@ from schemas.frames import READ_ERRORS
 SCALED: Final = b"tidegate.scaled.v1"
 SCORES: Final = b"tidegate.scores.v1"
 
+_WIDTH: Final = len(FEATURE_NAMES)
+_SCALED_SCHEMA: Final = pa.schema(
+    [
+        ("tick_ns", pa.int64()),
+        ("instrument_id", pa.uint32()),
+        ("status", pa.uint32()),
+        ("ref_price", pa.int64()),
+        ("values", pa.list_(pa.float64(), _WIDTH)),
+        ("z", pa.list_(pa.float32(), _WIDTH)),
+        ("scored", pa.bool_()),
+    ]
+)
+_SCORES_SCHEMA: Final = pa.schema([("error", pa.float64()), ("share", pa.list_(pa.float32(), _WIDTH))])
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScaledTicks:
@@ -62,17 +76,19 @@ class Scores:
 
 def encode_scaled(ticks: ScaledTicks) -> bytes:
     """Return scaled ticks as bytes."""
-    columns = {
-        "tick_ns": pa.array(ticks.tick_ns),
-        "instrument_id": pa.array(ticks.instrument_id),
-        "status": pa.array(ticks.status),
-        "ref_price": pa.array(ticks.ref_price),
-        "values": _matrix(ticks.values),
-        "z": _matrix(ticks.z),
-        "scored": pa.array(ticks.scored),
-    }
+    columns = [
+        pa.array(ticks.tick_ns),
+        pa.array(ticks.instrument_id),
+        pa.array(ticks.status),
+        pa.array(ticks.ref_price),
+        _matrix(ticks.values),
+        _matrix(ticks.z),
+        pa.array(ticks.scored),
+    ]
     return _write(
-        columns, {b"format": SCALED, b"channel_id": ticks.channel_id.encode(), b"spec_hash": SPEC_HASH.encode()}
+        columns,
+        _SCALED_SCHEMA,
+        {b"format": SCALED, b"channel_id": ticks.channel_id.encode(), b"spec_hash": SPEC_HASH.encode()},
     )
 
 
@@ -82,12 +98,12 @@ def decode_scaled(raw: bytes) -> ScaledTicks:
     Raises:
         MessageError: Damaged, of another format, or of other features.
     """
-    batch, meta = _read(raw, SCALED)
+    batch, meta = _read(raw, SCALED, _SCALED_SCHEMA)
     if meta.get(b"spec_hash") != SPEC_HASH.encode():
         raise MessageError("wrong_features", f"feature spec was {meta.get(b'spec_hash')!r}, wanted {SPEC_HASH}")
     column = batch.column
     return ScaledTicks(
-        channel_id=meta[b"channel_id"].decode(),
+        channel_id=_text(meta, b"channel_id"),
         tick_ns=column(0).to_numpy(),
         instrument_id=column(1).to_numpy(),
         status=column(2).to_numpy(),
@@ -100,9 +116,11 @@ def decode_scaled(raw: bytes) -> ScaledTicks:
 
 def encode_scores(scores: Scores) -> bytes:
     """Return scores as bytes."""
-    columns = {"error": pa.array(scores.error), "share": _matrix(scores.share)}
+    columns = [pa.array(scores.error), _matrix(scores.share)]
     degraded = b"1" if scores.degraded else b"0"
-    return _write(columns, {b"format": SCORES, b"model_id": scores.model_id.encode(), b"degraded": degraded})
+    return _write(
+        columns, _SCORES_SCHEMA, {b"format": SCORES, b"model_id": scores.model_id.encode(), b"degraded": degraded}
+    )
 
 
 def decode_scores(raw: bytes) -> Scores:
@@ -111,10 +129,10 @@ def decode_scores(raw: bytes) -> Scores:
     Raises:
         MessageError: Damaged or of another format.
     """
-    batch, meta = _read(raw, SCORES)
+    batch, meta = _read(raw, SCORES, _SCORES_SCHEMA)
     return Scores(
-        model_id=meta[b"model_id"].decode(),
-        degraded=meta[b"degraded"] == b"1",
+        model_id=_text(meta, b"model_id"),
+        degraded=_text(meta, b"degraded") == "1",
         error=batch.column(0).to_numpy(),
         share=_from_matrix(batch.column(1)),
     )
@@ -122,30 +140,43 @@ def decode_scores(raw: bytes) -> Scores:
 
 def _matrix(values: npt.NDArray[Any]) -> pa.FixedSizeListArray:
     flat = pa.array(np.ascontiguousarray(values).reshape(-1))
-    return pa.FixedSizeListArray.from_arrays(flat, len(FEATURE_NAMES))
+    return pa.FixedSizeListArray.from_arrays(flat, _WIDTH)
 
 
 def _from_matrix(column: Any) -> npt.NDArray[Any]:
-    matrix: npt.NDArray[Any] = column.flatten().to_numpy().reshape(-1, len(FEATURE_NAMES))
+    matrix: npt.NDArray[Any] = column.flatten().to_numpy().reshape(-1, _WIDTH)
     return matrix
 
 
-def _write(columns: dict[str, Any], meta: dict[bytes, bytes]) -> bytes:
-    batch = pa.record_batch(list(columns.values()), names=list(columns)).replace_schema_metadata(meta)
+def _write(columns: list[Any], schema: Any, meta: dict[bytes, bytes]) -> bytes:
+    batch = pa.record_batch(columns, schema=schema.with_metadata(meta))
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema) as writer:
         writer.write_batch(batch)
     return bytes(sink.getvalue())
 
 
-def _read(raw: bytes, wanted: bytes) -> tuple[Any, dict[bytes, bytes]]:
+def _read(raw: bytes, wanted: bytes, schema: Any) -> tuple[Any, dict[bytes, bytes]]:
     try:
         with pa.ipc.open_stream(raw) as reader:
             meta = reader.schema.metadata or {}
             batch = reader.read_next_batch()
             batch.validate()
+            same = batch.schema.equals(schema)
     except (*READ_ERRORS, StopIteration) as error:
         raise MessageError("bad_arrow", (str(error) or "no record batch").splitlines()[0]) from error
     if meta.get(b"format") != wanted:
         raise MessageError("unknown_schema", f"format was {meta.get(b'format')!r}, wanted {wanted!r}")
+    if not same:
+        raise MessageError("unknown_schema", f"its {batch.num_columns} columns are not those of {wanted.decode()}")
+    lists = [column for column in batch.columns if pa.types.is_fixed_size_list(column.type)]
+    if any(column.null_count for column in [*batch.columns, *(matrix.values for matrix in lists)]):
+        raise MessageError("bad_arrow", "a column held nulls")
     return batch, meta
+
+
+def _text(meta: dict[bytes, bytes], key: bytes) -> str:
+    try:
+        return meta[key].decode()
+    except (KeyError, UnicodeDecodeError) as error:
+        raise MessageError("unknown_schema", f"metadata {key!r}: {error}") from error

@@ -4,10 +4,12 @@ Invariant: everything under ``tiers`` and ``limits`` follows from event time alo
 wall-clock figures live under ``latency_ms`` only.
 """
 
+import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 
 from schemas.records import OrderDecision, OrderRequest, RiskAlert, RiskState, Tier
+from schemas.units import NS_PER_MS, NS_PER_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,8 @@ class Story:
         mids: ``(tick_ns, mid)`` of the crash instrument.
         latency_ms: Hop → samples.
         dead_letters: How many messages were refused.
+        static_max_order_qty: What the envelope alone allows, lots.
+        symbols: Instrument names.
     """
 
     seed: int
@@ -64,6 +68,8 @@ class Story:
     mids: list[tuple[int, int]] = field(default_factory=list)
     latency_ms: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     dead_letters: int = 0
+    static_max_order_qty: int = 0
+    symbols: dict[int, str] = field(default_factory=dict)
 
     def move_at(self, ts_ns: int) -> float:
         """Return the price move of the crash instrument at ``ts_ns`` against the reference, as a fraction."""
@@ -73,3 +79,31 @@ class Story:
                 break
             price = mid
         return price / self.reference_price - 1.0
+
+    def limit_line(self, state: RiskState, before: LimitSeen, seen: LimitSeen) -> str:
+        """Return the line for a change of limits."""
+        causes = ", ".join(f"{cause.name} {cause.z:+.1f} sd" for cause in state.causes)
+        name = self.symbols.get(state.instrument_id, str(state.instrument_id))
+        move = f"  price {self.move_at(state.tick_ns):+.2%}" if state.instrument_id == self.crash_instrument_id else ""
+        return (
+            f"{clock(state.tick_ns)}  {name}  {state.tier.name:<10}  max order {_limit(before)} → {_limit(seen)}"
+            f"{move}  S {state.score:.1f}  [{causes}]"
+        )
+
+    def refusal_line(self, decision: OrderDecision) -> str:
+        """Return the line for a refused order."""
+        order = next((o for o in self.orders if o.order_id == decision.order_id), None)
+        name = self.symbols.get(decision.instrument_id, str(decision.instrument_id))
+        what = f"{order.side.value} {order.qty} {name} {order.order_type.value}" if order else name
+        numbers = f" (limit {decision.limit}, order {decision.observed})" if decision.limit is not None else ""
+        return f"{clock(decision.ts_event_ns)}  {name}  REFUSED     {decision.order_id}: {what}: {decision.reason}{numbers}"
+
+
+def clock(ts_ns: int) -> str:
+    """Return event time as HH:MM:SS.mmm, UTC."""
+    seconds, rest = divmod(ts_ns, NS_PER_S)
+    return time.strftime("%H:%M:%S", time.gmtime(seconds)) + f".{rest // NS_PER_MS:03d}"
+
+
+def _limit(seen: LimitSeen) -> str:
+    return "halted" if seen.halted else str(seen.max_order_qty)

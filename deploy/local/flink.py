@@ -134,7 +134,7 @@ class FlinkCluster:
     def running(self, name: str) -> bool:
         """Return whether every task of the job runs."""
         job = self.jobs().get(name)
-        return bool(job) and job["state"] == "RUNNING" and job["tasks"]["running"] == job["tasks"]["total"]
+        return job is not None and job["state"] == "RUNNING" and job["tasks"]["running"] == job["tasks"]["total"]
 
     def taskmanager_of(self, name: str) -> str:
         """Return the name of the TaskManager that runs the job, as in the process book."""
@@ -149,7 +149,7 @@ class FlinkCluster:
         Raises:
             OSError: Nobody answers (yet).
         """
-        with urllib.request.urlopen(self.rest_url + path, timeout=5) as answer:
+        with urllib.request.urlopen(self.rest_url + path, timeout=5) as answer:  # noqa: S310 - our own http address
             return json.load(answer)
 
     @property
@@ -191,7 +191,7 @@ class FlinkCluster:
             "OMP_NUM_THREADS": "1",
         }
 
-    def _config(self) -> dict[str, str | int]:
+    def _config(self) -> dict[str, str | int | float | Path]:
         ports = self._ports
         return {
             "jobmanager.rpc.address": "127.0.0.1",

@@ -155,7 +155,9 @@ class Stack:
         """Start the broker (again)."""
         ports = self.layout.ports
         jars = repository() / "jars" / "broker"
-        start_broker(self.book, self.state / "broker", jars=jars, port=ports["broker"], controller_port=ports["controller"])
+        start_broker(
+            self.book, self.state / "broker", jars=jars, port=ports["broker"], controller_port=ports["controller"]
+        )
 
     def start_process(self, name: str, module: str) -> None:
         """Start one of our own processes (again)."""
@@ -182,7 +184,7 @@ class Stack:
         if client.returncode != 0:
             raise StackError(f"the jobs were not accepted:\n{output[-3000:]}")
         for job in JOBS:
-            self._wait(f"job {job}", lambda job=job: self.flink.running(job))
+            self.wait_running(job)
 
     def wait_running(self, job: str) -> None:
         """Wait until every task of a job runs (again)."""

@@ -125,7 +125,7 @@ class LobsterEvents:
         for side, held, wanted in ((Side.BID, self._bids, bids), (Side.ASK, self._asks, asks)):
             if held == wanted:
                 continue
-            changed = {price: 0 for price in held.keys() - wanted.keys()}
+            changed = dict.fromkeys(held.keys() - wanted.keys(), 0)
             changed |= {price: size for price, size in wanted.items() if held.get(price) != size}
             rows += [(ts, self.instrument_id, Kind.LEVEL_SET, side, 0, p, changed[p]) for p in sorted(changed)]
             self.adopted += len(changed)

@@ -57,7 +57,7 @@ class LobsterSession:
         """
         with ExitStack() as opened:
             name, lines, rows = _open(self._source, opened)
-            held: list[Row] = self.events.opening((self.start_ns - self.events.midnight_ns))
+            held: list[Row] = self.events.opening(self.start_ns - self.events.midnight_ns)
             for number, line in enumerate(lines, 1):
                 message = parse_message(line, (name, number))
                 self.messages += 1

@@ -113,7 +113,7 @@ class OrderFlow:
         order = Resting(self._next_id, side, max(1, price), self._size(self.instrument.qty_mean), 0)
         self._next_id += 1
         self.book.add(order)
-        return self._row(now, Kind.ADD, order, order.qty)
+        return self._row(now, Kind.ADD, order, qty=order.qty)
 
     def _cancel(self, now: int, shape: dict[str, float]) -> Iterator[Row]:
         order = self.book.live[int(self._draw() * len(self.book.live))]
@@ -125,7 +125,7 @@ class OrderFlow:
         if len(self.book.levels[order.side]) <= LEVELS_MIN and len(self.book.levels[order.side][order.price]) == 1:
             return
         self.book.remove(order)
-        yield self._row(now, Kind.DELETE, order, order.qty)
+        yield self._row(now, Kind.DELETE, order, qty=order.qty)
 
     def _take(self, now: int, side: int, qty: int) -> Iterator[Row]:
         """Trade ``qty`` against the resting side."""
@@ -134,7 +134,7 @@ class OrderFlow:
             assert order is not None
             traded = min(qty, order.qty)
             qty -= traded
-            yield self._row(now, Kind.EXECUTE, order, traded)
+            yield self._row(now, Kind.EXECUTE, order, qty=traded)
             order.qty -= traded
             if order.qty == 0:
                 self.book.remove(order)
@@ -158,7 +158,7 @@ class OrderFlow:
             self._reference = before[-1] if before else self._anchor
         return self._reference
 
-    def _row(self, now: int, kind: Kind, order: Resting, qty: int) -> Row:
+    def _row(self, now: int, kind: Kind, order: Resting, *, qty: int) -> Row:
         price = order.price * self.instrument.tick_size
         return (now, self.instrument.id, kind, order.side, order.order_id, price, qty)
 

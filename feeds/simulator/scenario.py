@@ -8,6 +8,7 @@ corner its neutral value holds, after the last one the last value.
 """
 
 import bisect
+import itertools
 import tomllib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -140,12 +141,12 @@ def load_scenario(name: str, *, duration_s: float | None = None) -> Scenario:
     raw = tomllib.loads(path.read_text())
     rates = tomllib.loads((FOLDER.parent / "instruments.toml").read_text())
     try:
-        return _build(name, raw, rates, duration_s)
+        return _build(name, raw, rates, duration_s=duration_s)
     except (KeyError, TypeError, ValueError) as error:
         raise ScenarioError(f"{path.name}: {type(error).__name__}: {error}") from error
 
 
-def _build(name: str, raw: dict[str, Any], rates: dict[str, Any], duration_s: float | None) -> Scenario:
+def _build(name: str, raw: dict[str, Any], rates: dict[str, Any], *, duration_s: float | None) -> Scenario:
     clock = _Clock(raw["date"])
     shapes = raw.get("shapes", {})
     instruments = tuple(
@@ -177,7 +178,7 @@ def _shapes(raw: dict[str, list[list[Any]]], clock: _Clock) -> dict[str, Shape]:
     made = {}
     for name, corners in raw.items():
         times = tuple(clock.ns(time) for time, _ in corners)
-        if any(a >= b for a, b in zip(times, times[1:], strict=False)):
+        if any(a >= b for a, b in itertools.pairwise(times)):
             raise ValueError(f"corners of {name} are not in time order")
         made[name] = Shape(times, tuple(float(value) for _, value in corners), NEUTRAL[name])
     return made

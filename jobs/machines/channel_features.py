@@ -77,6 +77,8 @@ class ChannelFeatures:
         except MessageError as error:
             return FrameOutcome(letters=[dead_letter(error, raw, place, source=SOURCE)])
         self._log_bytes += len(raw)
+        if self._snapshot_due_ns is None:
+            self._snapshot_due_ns = _next_second(frame.ts_last_ns)
         letters = [] if result.gap is None else [self._gap_letter(result.gap, raw, place)]
         return FrameOutcome(
             ticks=self._encode(result),
@@ -112,8 +114,7 @@ class ChannelFeatures:
         return dead_letter(error, raw, place, source=SOURCE)
 
     def _snapshot_if_due(self, ts_last_ns: int) -> bytes | None:
-        if self._snapshot_due_ns is None:
-            self._snapshot_due_ns = _next_second(ts_last_ns)
+        assert self._snapshot_due_ns is not None
         if ts_last_ns < self._snapshot_due_ns or self._log_bytes * LOG_PART < self._snapshot_bytes:
             return None
         self._snapshot_due_ns = _next_second(ts_last_ns)

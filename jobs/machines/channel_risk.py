@@ -54,7 +54,7 @@ class RiskScoring:
     """Second step: scaled ticks and their scores in, states and alerts out."""
 
     def __init__(
-        self, model: ModelFolder, settings: TrackerSettings, state: bytes | None, registry: Registry | None = None
+        self, model: ModelFolder, settings: TrackerSettings, state: bytes | None, *, registry: Registry | None = None
     ) -> None:
         self._tracker = (
             RiskTracker(model, settings) if state is None else RiskTracker.from_bytes(state, model, settings)
@@ -74,7 +74,9 @@ class RiskScoring:
         return self._tracker.to_bytes()
 
 
-def read_command(raw: bytes, place: Place, registry: Registry | None = None) -> tuple[RiskCommand | None, list[Message]]:
+def read_command(
+    raw: bytes, place: Place, registry: Registry | None = None
+) -> tuple[RiskCommand | None, list[Message]]:
     """Return the command in ``raw``, or a dead letter."""
     try:
         command = codec.decode(topics.RISK_COMMANDS, raw, registry)

@@ -28,6 +28,7 @@ class EnforceOrders(KeyedBroadcastProcessFunction):
 
     def open(self, runtime_context: RuntimeContext) -> None:
         """Make the desk; its rules come from the broadcast state with the first message."""
+        del runtime_context
         registry = ConfluentRegistry(self._schema_registry_url) if self._schema_registry_url else None
         self._thread = PythonThread("enforce-orders")
         self._desk = OrderDesk(ttl_ns=self._ttl_ms * NS_PER_MS, registry=registry)

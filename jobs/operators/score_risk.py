@@ -14,9 +14,9 @@ from jobs.sinks import MESSAGE
 from jobs.sources import message_of
 from models.folder import ModelFolder, read_folder
 from models.risk import TrackerSettings
+from schemas.errors import Place
 from schemas.records import CommandKind, RiskCommand
 from schemas.registry import ConfluentRegistry
-from schemas.errors import Place
 from schemas.units import NS_PER_MS
 
 _STATE = Place("state")
@@ -81,7 +81,7 @@ class TrackRisk(KeyedBroadcastProcessFunction):
         if key not in self._machines:
             kept = self._state.value()
             raw = None if kept is None else bytes(kept)
-            self._machines[key] = RiskScoring(self._model, self._tracking, raw, self._registry)
+            self._machines[key] = RiskScoring(self._model, self._tracking, raw, registry=self._registry)
         machine = self._machines[key]
         releases = self._known(ctx.get_broadcast_state(RELEASES))
         outcome = self._thread.call(machine.apply, bytes(value[1]), bytes(value[2]), releases)

@@ -4,6 +4,8 @@ import re
 import tomllib
 from pathlib import Path
 
+from schemas.topics import TOPICS
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -15,7 +17,6 @@ def test_readme_tree_names_every_top_level_folder() -> None:
 
 
 def test_architecture_names_every_topic() -> None:
-    from schemas.topics import TOPICS
 
     page = (ROOT / "ARCHITECTURE.md").read_text()
     assert not [topic.name for topic in TOPICS if topic.name not in page]

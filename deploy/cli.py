@@ -1,0 +1,51 @@
+"""The `tidegate` command: one file per subcommand, loaded when it is used, so that help is quick."""
+
+import importlib
+from typing import Final
+
+import click
+
+COMMANDS: Final = {
+    "up": "Start the local stack.",
+    "down": "End exactly what `up` started.",
+    "status": "Show what runs.",
+    "demo": "Run a flash crash through the whole loop and check it.",
+    "replay": "Replay recorded data into the running stack.",
+    "simulate": "Simulate a scenario into the running stack.",
+    "train": "Train a model.",
+    "query": "Ask the history in SQL.",
+    "watch": "Follow the tiers live.",
+    "verify": "Prove a property of the running system.",
+}
+
+
+class LazyGroup(click.Group):
+    """Finds a subcommand in ``deploy.commands.<name>.command``."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of use."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one subcommand."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        found: click.Command = importlib.import_module(f"deploy.commands.{cmd_name}").command
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the subcommands without importing them."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup)
+def main() -> None:
+    """Watch order books; tighten every order's limits as a market turns fragile."""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""`tidegate replay`."""
+
+import json
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any, cast
+
+import click
+
+from deploy.commands.shared_options import plain_errors, state_option
+from deploy.local.stack import Stack
+from deploy.observe import Tail
+from feeds.blocks import FeedError
+from feeds.framing import frames_of
+from feeds.lobster.reader import LobsterSession, open_session
+from feeds.producer import FrameProducer, Sent
+from history.client import query
+from schemas import codec, topics
+from schemas.records import RiskState
+from schemas.ticks import read_batch
+from schemas.units import TICK_NS
+
+QUIET_S = 20.0
+"""A pipeline that shows no new tick for so long has lost the rest."""
+
+
+@click.command()
+@click.argument("form", metavar="FORMAT", type=click.Choice(["lobster"]))
+@click.argument("path", type=click.Path(path_type=Path, exists=True))
+@click.option("--speed", default="1", show_default=True, help="Times real time, or `max`.")
+@state_option
+@plain_errors
+def command(form: str, path: Path, speed: str, state: Path) -> None:
+    """Replay recorded data into the running stack, then count what came out and what history holds."""
+    del form
+    stack = Stack(state)
+    layout = stack.require_up()
+    try:
+        session = open_session(path)
+        wanted = (session.end_ns - session.start_ns) // TICK_NS
+        with Tail(layout.bootstrap_servers, (topics.FEATURES_TICKS, topics.RISK_STATES), from_start=False) as tail:
+            counted, sent, wall_s = _run(tail, layout.bootstrap_servers, session, speed)
+    except FeedError as error:
+        raise click.ClickException(str(error)) from error
+    report = _report(session, sent, counted, wanted)
+    report["events_per_s"] = round(sent.events / wall_s)
+    report["wall_s"] = round(wall_s, 1)
+    report["history"] = _history(stack, session.channel_id, wanted)
+    click.echo(json.dumps(report))
+    if report["lost"] or report["history"] != {"rows": wanted, "ticks": wanted}:
+        raise SystemExit(1)
+
+
+class _Counted:
+    """Ticks and tiers as they come out."""
+
+    def __init__(self, session: LobsterSession) -> None:
+        self.ticks: set[int] = set()
+        self.tiers: Counter[str] = Counter()
+        self._session = session
+
+    def take(self, tail: Tail, timeout_s: float) -> bool:
+        seen = False
+        for message in tail.poll(timeout_s):
+            if message.place.topic == topics.FEATURES_TICKS:
+                if message.key.decode() == self._session.channel_id:
+                    self.ticks.update(read_batch(message.value).column(0).to_pylist())
+                    seen = True
+            else:
+                risk = cast("RiskState", codec.decode(topics.RISK_STATES, message.value))
+                if risk.instrument_id == self._session.instrument_id:
+                    self.tiers[risk.tier.name] += 1
+        return seen
+
+
+def _run(tail: Tail, bootstrap_servers: str, session: LobsterSession, speed: str) -> tuple[_Counted, Sent, float]:
+    counted = _Counted(session)
+    frames = frames_of(session.blocks(), session.channel_id, start_ns=session.start_ns, end_ns=session.end_ns)
+    started = time.monotonic()
+    shown = [started]
+
+    def look(_frame: Any, _due_ns: int) -> None:
+        if time.monotonic() - shown[0] > 2.0:
+            shown[0] = time.monotonic()
+            counted.take(tail, 0)
+            click.echo(f"[tidegate] {session.messages} messages sent, {len(counted.ticks)} ticks back", err=True)
+
+    factor = None if speed == "max" else float(speed)
+    sent = FrameProducer(bootstrap_servers).replay(frames, speed=factor, on_sent=look)
+    last_tick = session.end_ns // TICK_NS * TICK_NS
+    quiet_since = time.monotonic()
+    while last_tick not in counted.ticks and time.monotonic() - quiet_since < QUIET_S:
+        if counted.take(tail, 0.2):
+            quiet_since = time.monotonic()
+    wall_s = time.monotonic() - started
+    time.sleep(0.5)
+    counted.take(tail, 1.0)
+    return counted, sent, wall_s
+
+
+def _report(session: LobsterSession, sent: Sent, counted: _Counted, wanted: int) -> dict[str, Any]:
+    return {
+        "channel": session.channel_id,
+        "messages": session.messages,
+        "events": sent.events,
+        "frames": sent.frames,
+        "heartbeats": sent.heartbeats,
+        "ticks": len(counted.ticks),
+        "lost": wanted - len(counted.ticks),
+        "states_by_tier": dict(counted.tiers),
+        "unknown_types": session.events.unknown_types,
+    }
+
+
+def _history(stack: Stack, channel_id: str, wanted: int) -> dict[str, int]:
+    """Return rows and distinct ticks of the channel once the writer has stored all, or what is there after a while."""
+    sql = f"SELECT count(), uniqExact(tick_ns) FROM ticks_once WHERE channel_id = '{channel_id}'"  # noqa: S608 - our own id
+    deadline = time.monotonic() + 60
+    while True:
+        rows, ticks = query(sql, status_dir=stack.state).rows[0]
+        if int(ticks) >= wanted or time.monotonic() > deadline:
+            return {"rows": int(rows), "ticks": int(ticks)}
+        time.sleep(0.5)

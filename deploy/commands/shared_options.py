@@ -1,0 +1,35 @@
+"""The option that every command of the stack takes, and errors as one line."""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from deploy.instruments import ReferenceDataError
+from deploy.local.flink import FlinkError
+from deploy.local.stack import StackError
+from deploy.topics import TopicsError
+
+state_option = click.option(
+    "--state",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(".tidegate"),
+    envvar="TIDEGATE_STATE",
+    show_default=True,
+    help="State folder of the stack.",
+)
+
+
+def plain_errors(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Show the errors that a user can mend as one line, without a trace."""
+
+    @functools.wraps(function)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except (StackError, FlinkError, TopicsError, ReferenceDataError) as error:
+            raise click.ClickException(str(error)) from error
+
+    return wrapped

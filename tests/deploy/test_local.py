@@ -1,0 +1,99 @@
+"""The local stack's parts: processes known by identity, ports, reference data, commands."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from deploy.cli import COMMANDS, main
+from deploy.instruments import ReferenceDataError, envelope_commands, load_instruments
+from deploy.local.ports import answers, free_ports
+from deploy.local.processes import ProcessBook, Started, alive, end, start_ticks
+from deploy.observe import TickClock, percentiles
+
+SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
+
+
+def test_process_is_written_down_and_ended(tmp_path: Path) -> None:
+    book = ProcessBook(tmp_path)
+    started = book.start("sleeper", SLEEP)
+    assert alive(started)
+    assert ProcessBook(tmp_path).all() == [started]
+    assert book.stop_all() == ["sleeper"]
+    assert not alive(started)
+    assert book.stop_all() == []
+
+
+def test_pid_that_belongs_to_someone_else_now_is_never_signalled(tmp_path: Path) -> None:
+    child = subprocess.Popen(SLEEP, start_new_session=True)
+    try:
+        stranger = Started("broker", child.pid, (start_ticks(child.pid) or 0) - 1, "")
+        assert not alive(stranger)
+        end([stranger])
+        assert child.poll() is None
+    finally:
+        child.kill()
+        child.wait()
+
+
+def test_free_ports_are_different_and_silent() -> None:
+    ports = free_ports(5)
+    assert len(set(ports)) == 5
+    assert not any(answers(port) for port in ports)
+
+
+def test_every_instrument_has_an_envelope_and_commands_are_the_same_each_time() -> None:
+    instruments = load_instruments()
+    assert {"ALFA", "GOOG"} <= {i.symbol for i in instruments.values()}
+    commands = envelope_commands(instruments, ts_ns=0)
+    assert commands == envelope_commands(load_instruments(), ts_ns=0)
+    assert len({c.command_id for c in commands}) == len(instruments)
+
+
+@pytest.mark.parametrize(
+    ("instruments", "envelopes", "message"),
+    [
+        ('[[instruments]]\nid = 1\nsymbol = "A"\nchannel = "C"\nclass = "x"\n', "", "no 'x'"),
+        ("[[instruments]\n", "", "instruments.toml"),
+        ("instruments = []\n", "[x]\nmax_order_qty = 1\n", "envelopes.toml: x: no"),
+    ],
+)
+def test_mistake_in_reference_data_is_named(tmp_path: Path, instruments: str, envelopes: str, message: str) -> None:
+    (tmp_path / "instruments.toml").write_text(instruments)
+    (tmp_path / "envelopes.toml").write_text(envelopes)
+    with pytest.raises(ReferenceDataError, match=message):
+        load_instruments(tmp_path)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(name: str) -> None:
+    result = CliRunner().invoke(main, [name, "--help"])
+    assert result.exit_code == 0, result.output
+    assert "Usage" in result.output
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["simulate", "calm"], ["watch", "--seconds", "1"]])
+def test_command_without_a_stack_says_so_in_one_line(tmp_path: Path, arguments: list[str]) -> None:
+    result = CliRunner().invoke(main, [*arguments, "--state", str(tmp_path / "none")])
+    assert result.exit_code == 1
+    assert "run `tidegate up`" in result.output
+
+
+def test_down_without_a_stack_is_quiet(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["down", "--state", str(tmp_path / "none")])
+    assert (result.exit_code, result.output) == (0, "[tidegate] nothing was running\n")
+
+
+def test_tick_clock_finds_the_frame_that_closed_a_tick() -> None:
+    clock = TickClock()
+    for ts, due in ((90, 1), (100, 2), (130, 3)):
+        clock.record(ts, due)
+    assert [clock.closed_at(t) for t in (50, 100, 110, 140)] == [1, 2, 3, None]
+
+
+def test_percentiles_of_nothing_are_a_count_alone() -> None:
+    assert percentiles([]) == {"count": 0}
+    assert json.loads(json.dumps(percentiles([3.0, 1.0, 2.0])))["p50"] == 2.0

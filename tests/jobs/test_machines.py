@@ -1,0 +1,184 @@
+"""The machines of the jobs: restore equality at any cut, dead letters with their place, enforcement from stored rules."""
+
+import json
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from deploy.instruments import envelope_commands, load_instruments
+from feeds.framing import frames_of
+from feeds.simulator.session import simulate
+from jobs.machines.channel_features import ChannelFeatures, FrameOutcome
+from jobs.machines.channel_risk import RiskScoring, TickScaling
+from jobs.machines.order_desk import OrderDesk
+from models.folder import read_folder
+from models.inference import SimpleScorer, score_bytes
+from models.risk import TrackerSettings
+from schemas import codec, topics
+from schemas.errors import Place
+from schemas.frames import encode_frame
+from schemas.records import DeadLetter, OrderDecision, RiskState
+
+PLACE = Place(topics.MARKET_FRAMES, 0, 41)
+DEFAULT = Path(__file__).parents[2] / "models" / "default"
+EXAMPLES = codec.SCHEMA_ROOT
+
+
+@pytest.fixture(scope="module")
+def raw_frames() -> list[bytes]:
+    session = simulate("flash_crash", 2, duration_s=6)
+    plan = session.scenario
+    return [encode_frame(f) for f in frames_of([session.block], "SIM", start_ns=plan.start_ns, end_ns=plan.end_ns)]
+
+
+def letter_of(outcome: FrameOutcome) -> DeadLetter:
+    (message,) = outcome.letters
+    assert message[0] == topics.MARKET_FRAMES.encode()
+    return cast("DeadLetter", codec.decode(topics.DEAD_LETTERS, message[1]))
+
+
+@pytest.mark.parametrize("every", [1, 17, 90])
+def test_machine_restored_from_what_the_operator_keeps_gives_the_same_ticks(
+    raw_frames: list[bytes], every: int
+) -> None:
+    whole = ChannelFeatures("SIM", epoch=1)
+    wanted = [whole.apply(raw, PLACE).ticks for raw in raw_frames]
+    machine, snapshot, log, found = ChannelFeatures("SIM", epoch=1), None, list[bytes](), []
+    for number, raw in enumerate(raw_frames):
+        if number % every == 0:  # the operator dies: only what it kept in Flink's state is left
+            machine = ChannelFeatures.restore("SIM", snapshot, log, epoch=1)
+        outcome = machine.apply(raw, PLACE)
+        found.append(outcome.ticks)
+        if outcome.snapshot is not None:
+            snapshot, log = outcome.snapshot, []
+        elif outcome.keep:
+            log.append(raw)
+    assert found == wanted
+    assert snapshot is not None
+
+
+def test_repeated_frames_give_no_second_tick(raw_frames: list[bytes]) -> None:
+    machine = ChannelFeatures("SIM", epoch=1)
+    first = [machine.apply(raw, PLACE).ticks for raw in raw_frames[:300]]
+    again = [machine.apply(raw, PLACE).ticks for raw in raw_frames[:300]]
+    assert any(first)
+    assert not any(again)
+
+
+def test_poison_leaves_as_a_dead_letter_with_its_place_and_changes_nothing(raw_frames: list[bytes]) -> None:
+    machine, clean = ChannelFeatures("SIM", epoch=1), ChannelFeatures("SIM", epoch=1)
+    for raw in raw_frames[:200]:
+        outcome = machine.apply(b"\x00random" + raw[:50], PLACE)
+        letter = letter_of(outcome)
+        assert (letter.cause, letter.partition, letter.offset, letter.source) == (
+            "bad_arrow",
+            0,
+            41,
+            "compute_features",
+        )
+        assert letter.raw == b"\x00random" + raw[:50]
+        assert letter_of(machine.apply(raw[: len(raw) // 2], PLACE)).cause in {"bad_arrow", "bad_frame"}
+        assert machine.apply(raw, PLACE).ticks == clean.apply(raw, PLACE).ticks
+
+
+def test_gap_leaves_a_dead_letter_that_says_what_was_expected(raw_frames: list[bytes]) -> None:
+    machine = ChannelFeatures("SIM", epoch=1)
+    for raw in raw_frames[:100]:
+        machine.apply(raw, PLACE)
+    outcomes = [machine.apply(raw, PLACE) for raw in raw_frames[140:150]]
+    letters = [letter_of(o) for o in outcomes if o.letters]
+    assert [letter.cause for letter in letters] == ["sequence_gap"]
+    assert "expected seq" in letters[0].detail
+
+
+def test_frame_under_the_key_of_another_channel_is_refused(raw_frames: list[bytes]) -> None:
+    assert letter_of(ChannelFeatures("OTHER", epoch=1).apply(raw_frames[0], PLACE)).cause == "wrong_key"
+
+
+def test_risk_steps_survive_a_restart_between_any_two_messages(raw_frames: list[bytes]) -> None:
+    model, settings = read_folder(DEFAULT), TrackerSettings(1, 1_000_000_000)
+    features = ChannelFeatures("SIM", epoch=1)
+    messages = [t for raw in raw_frames if (t := features.apply(raw, PLACE).ticks)]
+
+    def run(*, restart: bool) -> list[bytes]:
+        scaling, scoring, out = TickScaling(model, None), RiskScoring(model, settings, None), []
+        for message in messages:
+            if restart:
+                scaling, scoring = TickScaling(model, scaling.state()), RiskScoring(model, settings, scoring.state())
+            scaled, letters = scaling.apply(message, Place(topics.FEATURES_TICKS))
+            assert scaled is not None
+            assert not letters
+            outcome = scoring.apply(scaled, score_bytes(scaled, model, SimpleScorer("m")), [])
+            out += [value for _, value in outcome.states + outcome.alerts]
+        return out
+
+    assert run(restart=True) == run(restart=False)
+
+
+def test_ticks_that_cannot_be_read_become_dead_letters() -> None:
+    scaled, letters = TickScaling(read_folder(DEFAULT), None).apply(b"junk", Place(topics.FEATURES_TICKS, 3, 9))
+    letter = cast("DeadLetter", codec.decode(topics.DEAD_LETTERS, letters[0][1]))
+    assert scaled is None
+    assert (letter.source, letter.topic, letter.partition, letter.offset) == ("score_risk", topics.FEATURES_TICKS, 3, 9)
+
+
+def desk_with_rules() -> tuple[OrderDesk, dict[str, bytes]]:
+    desk, kept = OrderDesk(ttl_ns=3_000_000_000), dict[str, bytes]()
+    state = json.loads((EXAMPLES / "risk.states/examples/v1/high_alert.json").read_text())
+    messages = [(topics.RISK_STATES, codec.encode(topics.RISK_STATES, codec.from_plain(topics.RISK_STATES, state)))]
+    messages += [
+        (topics.RISK_COMMANDS, codec.encode(topics.RISK_COMMANDS, command))
+        for command in envelope_commands(load_instruments(), ts_ns=0)
+    ]
+    for offset, (topic, raw) in enumerate(messages):
+        name, letters = desk.learn(raw, Place(topic, 0, offset))
+        assert not letters
+        if name is not None:
+            kept[name] = raw
+    return desk, kept
+
+
+def decide(desk: OrderDesk, **changes: object) -> OrderDecision:
+    plain = json.loads((EXAMPLES / "orders.requests/examples/v1/market_sell.json").read_text())
+    raw = codec.encode(topics.ORDERS_REQUESTS, codec.from_plain(topics.ORDERS_REQUESTS, {**plain, **changes}))
+    message, letters = desk.decide(raw, Place(topics.ORDERS_REQUESTS, 0, 5))
+    assert not letters
+    assert message is not None
+    return cast("OrderDecision", codec.decode(topics.ORDERS_DECISIONS, message[1]))
+
+
+def test_order_meets_the_tier_in_force_and_a_restored_desk_answers_the_same() -> None:
+    desk, kept = desk_with_rules()
+    found = decide(desk)
+    assert (found.verdict, found.reason, found.limit, found.observed) == ("REJECT", "max_order_size", 50, 200)
+    restored = OrderDesk(ttl_ns=3_000_000_000)
+    restored.relearn(kept.items())
+    assert decide(restored) == found
+
+
+def test_order_long_after_the_last_state_meets_the_stale_column() -> None:
+    desk, _ = desk_with_rules()
+    state = cast(
+        "RiskState",
+        codec.from_plain(
+            topics.RISK_STATES, json.loads((EXAMPLES / "risk.states/examples/v1/high_alert.json").read_text())
+        ),
+    )
+    late = decide(desk, ts_event_ns=state.tick_ns + 4_000_000_000, qty=51)
+    assert late.stale
+    assert (late.reason, late.limit) == ("max_order_size", 50)
+
+
+def test_unknown_instrument_and_no_rules_are_refused() -> None:
+    desk, _ = desk_with_rules()
+    assert decide(desk, instrument_id=999).reason == "unknown_instrument"
+    assert decide(OrderDesk(ttl_ns=1)).reason == "unknown_instrument"
+
+
+def test_order_of_an_unknown_schema_becomes_a_dead_letter() -> None:
+    desk, _ = desk_with_rules()
+    message, letters = desk.decide(b"\xc3\x01" + bytes(8) + b"x", Place(topics.ORDERS_REQUESTS, 1, 2))
+    letter = cast("DeadLetter", codec.decode(topics.DEAD_LETTERS, letters[0][1]))
+    assert message is None
+    assert (letter.cause, letter.offset) == ("unknown_schema", 2)
