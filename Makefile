@@ -12,7 +12,7 @@ TIDEGATE := $(VENV)/bin/tidegate
 STAMPS   := build/stamps
 NATIVE   := $(wildcard features/native/*.[ch] gate/native/*.[ch])
 
-.PHONY: demo test check unit integration bench model locks jars setup clean help
+.PHONY: demo test check unit integration bench model locks jars setup train-setup clean help
 
 help:  ## list the commands
 	grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -40,6 +40,8 @@ bench: $(STAMPS)/dev $(STAMPS)/build $(STAMPS)/jars  ## every benchmark; results
 
 model: $(STAMPS)/dev $(STAMPS)/build  ## rebuild the committed default model from its seed
 	$(PY) -m deploy.build_default_model --seed 7
+
+train-setup: $(STAMPS)/dev $(STAMPS)/build  ## what `tidegate train` needs beyond the runtime: torch and its exporter
 
 setup: $(STAMPS)/build $(STAMPS)/jars  ## runtime environment, C extensions and jars, nothing else
 

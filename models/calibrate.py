@@ -138,8 +138,11 @@ def fit_tail(errors: npt.NDArray[np.float64]) -> Tail:
     u = np.sort((log_error - location) / scale)
     threshold = float(np.quantile(u, 1 - TAIL_PART))
     over = u[u > threshold] - threshold
+    body = tuple(float(q) for q in np.quantile(u, np.arange(1, BODY_POINTS + 1) / (BODY_POINTS + 1)))
+    if not len(over):
+        # A bounded score (a clipped z) whose ceiling calm ticks reach too: beyond it, the mildest tail there is.
+        return Tail(location, scale, threshold, SHAPE_MIN, 1.0, body)
     rank = (np.arange(len(over)) + 0.65) / len(over)
     first, second = float(over.mean()), float((over * (1 - rank)).mean())
     shape = min(max(2.0 - first / (first - 2.0 * second), SHAPE_MIN), SHAPE_MAX)
-    body = np.quantile(u, np.arange(1, BODY_POINTS + 1) / (BODY_POINTS + 1))
-    return Tail(location, scale, threshold, shape, first * (1.0 - shape), tuple(float(q) for q in body))
+    return Tail(location, scale, threshold, shape, first * (1.0 - shape), body)
