@@ -87,6 +87,6 @@ $(STAMPS)/build: $(STAMPS)/runtime pyproject.toml $(NATIVE)
 
 $(STAMPS)/jars: $(STAMPS)/prerequisites pom.xml
 	echo "[tidegate] jars"
-	mvn -q -B -ntp -Pbroker dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/jars/broker
-	mvn -q -B -ntp -Pflink dependency:copy-dependencies -DexcludeTransitive=true -DoutputDirectory=$(CURDIR)/jars/flink
+	mvn -q -B -ntp -Dstyle.color=never -Pbroker dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/jars/broker
+	mvn -q -B -ntp -Dstyle.color=never -Pflink dependency:copy-dependencies -DexcludeTransitive=true -DoutputDirectory=$(CURDIR)/jars/flink
 	touch $@
