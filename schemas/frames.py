@@ -32,6 +32,9 @@ COLUMNS: Final = (
 ARROW_SCHEMA: Final = pa.schema([pa.field(name, kind, nullable=False) for name, kind in COLUMNS])
 _DTYPES: Final = {name: kind.to_pandas_dtype() for name, kind in COLUMNS}
 
+NUMBER_MAX: Final = 2**62
+"""Sequence numbers and times beyond it (the year 2116) are damage; one such frame would make every later one a repeat."""
+
 READ_ERRORS: Final = (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError)
 """What pyarrow raises on damaged bytes."""
 
@@ -182,6 +185,10 @@ def _check(frame: Frame) -> None:
     rows = frame.event_count
     if frame.seq_last - frame.seq_first + 1 != rows:
         raise MessageError("bad_frame", f"seq {frame.seq_first}..{frame.seq_last} does not match {rows} rows")
+    if frame.seq_first < 0 or frame.seq_last > NUMBER_MAX:
+        raise MessageError("bad_frame", f"seq {frame.seq_first}..{frame.seq_last} was outside 0..{NUMBER_MAX}")
+    if frame.ts_first_ns < 0 or frame.ts_last_ns > NUMBER_MAX:
+        raise MessageError("bad_frame", f"time {frame.ts_first_ns}..{frame.ts_last_ns} was outside 0..{NUMBER_MAX}")
     if frame.ts_last_ns < frame.ts_first_ns:
         raise MessageError("bad_frame", "ts_last_ns was before ts_first_ns")
     if rows:

@@ -78,14 +78,26 @@ static double ofi_over(const struct flow *flow, int ticks)
     return sum / depth;
 }
 
+/* Distance from the mid of the nearest level: its weight is factored out, lest a wide spread make all of them 0. */
+static double nearest_of(const struct book *book, double mid)
+{
+    double nearest = INFINITY;
+    for (int which = 0; which < 2; which++) {
+        const struct side *side = &book->sides[which];
+        for (uint32_t i = 0; i < PRESSURE_LEVELS && i < side->count; i++)
+            nearest = fmin(nearest, fabs((double)side->levels[side->count - 1 - i].price - mid));
+    }
+    return nearest;
+}
+
 static double pressure(const struct book *book, double mid, int64_t tick_size)
 {
-    double sums[2] = {0, 0};
+    double sums[2] = {0, 0}, nearest = nearest_of(book, mid);
     for (int which = 0; which < 2; which++) {
         const struct side *side = &book->sides[which];
         for (uint32_t i = 0; i < PRESSURE_LEVELS && i < side->count; i++) {
             const struct level *level = &side->levels[side->count - 1 - i];
-            double distance = fabs((double)level->price - mid) / (double)tick_size;
+            double distance = (fabs((double)level->price - mid) - nearest) / (double)tick_size;
             sums[which] += exp(-PRESSURE_DECAY * distance) * (double)level->qty;
         }
     }

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define REBUILDING (UINT32_C(1) << 31) /* never in a row: between the begin and the end of a snapshot */
+#define TS_NS_MAX (INT64_C(1) << 62)   /* the year 2116: a later time is damage, and near INT64_MAX ticks overflow */
 #define LASTING (STATUS_STALE | STATUS_GAP | STATUS_HALTED | STATUS_BOUND_HIT)
 
 static bool reserve_rows(struct kernel *kernel, size_t more);
@@ -135,13 +137,15 @@ static void close_row(struct kernel *kernel, struct instrument *instrument, int6
 /* Move the channel's clock to `ts_ns`, closing every tick up to it. */
 static bool advance(struct kernel *kernel, int64_t ts_ns)
 {
-    if (kernel->last_ts_ns >= 0 && ts_ns < kernel->last_ts_ns) {
+    if (ts_ns < 0 || ts_ns < kernel->last_ts_ns || ts_ns > TS_NS_MAX) {
         kernel->counts.clock_back++;
         return true;
     }
     bool jumped = kernel->last_ts_ns >= 0 && ts_ns - kernel->last_ts_ns > CLOCK_JUMP_NS_MAX;
     if (kernel->last_ts_ns < 0 || jumped) {
         kernel->counts.clock_jump += jumped;
+        for (uint32_t i = 0; jumped && i < kernel->instrument_count; i++)
+            flow_init(&kernel->instruments[i]->flow); /* no window may reach over the silence */
         kernel->next_tick_ns = (ts_ns / TICK_NS + 1) * TICK_NS;
     }
     for (; kernel->next_tick_ns <= ts_ns; kernel->next_tick_ns += TICK_NS) {
@@ -188,13 +192,14 @@ static void apply_status(struct instrument *instrument, const struct frame *fram
     switch (frame->kind[i]) {
     case KIND_SNAPSHOT_BEGIN:
         forget(instrument);
-        instrument->status |= STATUS_STALE;
+        instrument->status |= STATUS_STALE | REBUILDING;
         break;
     case KIND_CLEAR:
         forget(instrument);
-        instrument->status &= ~(uint32_t)(STATUS_STALE | STATUS_GAP);
+        instrument->status &= ~(STATUS_STALE | STATUS_GAP | REBUILDING);
         break;
     case KIND_SNAPSHOT_END:
+        instrument->status &= ~REBUILDING;
         if (!(instrument->status & STATUS_BOUND_HIT))
             instrument->status &= ~(uint32_t)(STATUS_STALE | STATUS_GAP);
         break;
@@ -217,8 +222,8 @@ static int apply_to_book(struct kernel *kernel, struct instrument *instrument, c
     struct book_counts *counts = &kernel->counts.book;
     struct resting event = {frame->order_id[i], frame->price[i], frame->qty[i], frame->side[i], {0}};
     switch (frame->kind[i]) {
-    case KIND_ADD:
-        instrument->flow.added++;
+    case KIND_ADD: /* an order that a snapshot lists was added before */
+        instrument->flow.added += !(instrument->status & REBUILDING);
         return book_add(book, counts, event.order_id, event.side, event.price, event.qty);
     case KIND_REPLACE:
         instrument->flow.added++;
@@ -267,8 +272,8 @@ static bool apply_event(struct kernel *kernel, const struct frame *frame, size_t
     struct top after = top_of(&instrument->book);
     flow_book_changed(&instrument->flow, &before, &after);
     bool emptied = frame->kind[i] == KIND_EXECUTE &&
-                   (frame->side[i] > 0 ? after.bid_qty == 0 || after.bid_price != before.bid_price
-                                       : after.ask_qty == 0 || after.ask_price != before.ask_price);
+                   (frame->side[i] > 0 ? before.bid_qty && (!after.bid_qty || after.bid_price != before.bid_price)
+                                       : before.ask_qty && (!after.ask_qty || after.ask_price != before.ask_price));
     if (emptied)
         instrument->flow.hit[frame->side[i] > 0 ? 0 : 1] = 1;
     return true;

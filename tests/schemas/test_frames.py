@@ -117,7 +117,10 @@ def test_ticks_are_not_taken_for_a_frame() -> None:
         decode_frame(encode_ticks(some_ticks()))
 
 
-@pytest.mark.parametrize(("field", "value"), [("seq_last", 99), ("seq_first", 1), ("ts_first_ns", 2**62)])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("seq_last", 99), ("seq_first", 1), ("ts_first_ns", 2**62), ("ts_first_ns", -1), ("ts_last_ns", 2**63 - 1)],
+)
 def test_numbering_that_disagrees_with_the_rows_is_refused(field: str, value: int) -> None:
     changed: dict[str, Any] = {field: value}
     with pytest.raises(MessageError, match="bad_frame"):
