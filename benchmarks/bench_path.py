@@ -49,7 +49,7 @@ from schemas.ticks import decode_ticks
 from schemas.units import FRAME_EVENTS_MAX, NS_PER_S, TICK_NS
 
 DENSE_CHANNEL: Final = 0
-LEAD_IN_S: Final = 2.0
+QUIET_S: Final = 3.0
 SETTLE_S: Final = 10.0
 GOAL_P50_MS: Final = 10.0
 GOAL_P99_MS: Final = 50.0
@@ -182,8 +182,8 @@ def _latency(layout: Layout, channels: range, seconds: float) -> dict[str, Any]:
         assert load.stdin is not None
         assert load.stdout is not None
         assert load.stdout.readline() == "ready\n"
-        time.sleep(LEAD_IN_S)
         with Tail(layout.bootstrap_servers, (topics.FEATURES_TICKS, topics.RISK_STATES), from_start=False) as tail:
+            _wait_until_quiet(tail)
             begin_ns = time.monotonic_ns() + NS_PER_S
             watch = Watch(
                 desk,
@@ -204,6 +204,14 @@ def _latency(layout: Layout, channels: range, seconds: float) -> dict[str, Any]:
         "rows_never_visible": len(watch.waiting),
         "load": round(os.getloadavg()[0], 2),
     }
+
+
+def _wait_until_quiet(tail: Tail) -> None:
+    """Wait until the path has worked off the warm-up."""
+    quiet_since = time.monotonic()
+    while time.monotonic() - quiet_since < QUIET_S:
+        for _ in tail.poll(0.1):
+            quiet_since = time.monotonic()
 
 
 def _clocks(frames: list[Frame], begin_ns: int) -> dict[str, TickClock]:

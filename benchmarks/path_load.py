@@ -29,8 +29,8 @@ from schemas.units import FRAME_EVENTS_MAX, NS_PER_MS, NS_PER_S
 
 CELL_NS: Final = 10 * NS_PER_MS
 FRAMES_PER_CHANNEL_S: Final = NS_PER_S // CELL_NS
-DENSITY: Final = 4
-"""Simulated time runs so many times faster than event time: a busy market, about 25 events a frame."""
+DENSITY: Final = 2
+"""Simulated time runs so many times faster than event time: a busy market, about 14 events a frame."""
 
 STRIDE: Final = 10_000
 """Instrument ids of channel ``k`` start at ``k * STRIDE``; channel 0 holds the instruments that the model knows."""
@@ -38,8 +38,9 @@ STRIDE: Final = 10_000
 LOADS: Final = {100: range(1, 2), 400: range(2, 6)}
 """Frames per second → channels, each of which sends 100; numbered so that no run continues another."""
 
-WARM_UP_S: Final = 20.0
-"""Before the measurement: the JVMs need traffic to compile."""
+WARM_UP_S: Final = 150.0
+"""Event time that is sent before the measurement, as fast as the path takes it: what happens ten times a second needs
+minutes of traffic before a JVM compiles it."""
 
 
 def channel_name(channel: int) -> str:
@@ -145,7 +146,7 @@ def main() -> None:
     frames = list(grid_of(channels, WARM_UP_S + arguments.seconds))
     first = next(n for n, frame in enumerate(frames) if frame.ts_last_ns >= measured_from(frames))
     producer = FrameProducer(arguments.bootstrap)
-    producer.replay(frames[:first], speed=1.0)
+    producer.replay(frames[:first], speed=None)
     print("ready", flush=True)
     begin_ns = int(input())
     producer.replay(frames[first:], speed=1.0, start_monotonic_ns=begin_ns)

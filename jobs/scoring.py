@@ -1,6 +1,6 @@
 """``vae_score(BYTES) -> BYTES``: the SQL function, used by `score_risk` and callable from any Flink SQL.
 
-It takes scaled ticks, or the value of a ``features.ticks`` message as it is, and returns Arrow scores.
+It takes scaled ticks, or the value of a ``features.ticks`` message as it is, and returns scores (``models.wire``).
 """
 
 from pathlib import Path

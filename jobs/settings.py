@@ -30,6 +30,6 @@ class JobSettings:
     checkpoint_interval_ms: int = 10_000
     state_heartbeat_ms: int = 1_000
     ttl_ms: int = 3_000
-    buffer_timeout_ms: int = 1
+    buffer_timeout_ms: int = 0
     auto_watermark_ms: int = 10
     restart_delay_ms: int = 1_000

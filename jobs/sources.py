@@ -54,7 +54,7 @@ def create_table(tables: StreamTableEnvironment, settings: JobSettings, *, topic
         "properties.group.id": f"{settings.group_prefix}.{job}",
         "properties.auto.offset.reset": "earliest",
         "properties.fetch.min.bytes": "1",
-        "properties.fetch.max.wait.ms": "10",
+        "properties.fetch.max.wait.ms": "500",
         "properties.reconnect.backoff.max.ms": "500",
         "scan.startup.mode": "group-offsets",
         "key.format": "raw",

@@ -83,7 +83,7 @@ def scaled_of(raw: bytes, model: ModelFolder) -> ScaledTicks:
     Raises:
         MessageError: Neither, or ticks of other features.
     """
-    if SCALED in raw[:4096]:
+    if raw.startswith(SCALED):
         return decode_scaled(raw)
     ticks = decode_ticks(raw)
     if ticks.spec_hash != SPEC_HASH:

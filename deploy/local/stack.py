@@ -28,6 +28,9 @@ JOBS: Final = ("compute_features", "score_risk", "enforce_orders")
 TASKMANAGERS: Final = len(JOBS)
 READY_KEY: Final = {"gate": "caught_up", "history": "answers"}
 """What the status file of a process says once the process does its work."""
+AFTER_THE_LOOP: Final = {"history"}
+"""Processes that give way on a machine they share with the loop: memory may be late, a limit may not."""
+
 START_TIMEOUT_S: Final = 120.0
 POLL_S: Final = 0.1
 
@@ -163,7 +166,10 @@ class Stack:
         """Start one of our own processes (again)."""
         settings = str(self.settings_path(name))
         env = {**os.environ, "OMP_NUM_THREADS": "1"}
-        self.book.start(name, [sys.executable, "-m", module, "--settings", settings], cwd=repository(), env=env)
+        command = [sys.executable, "-m", module, "--settings", settings]
+        if name in AFTER_THE_LOOP:
+            command = ["nice", "-n", "10", *command]
+        self.book.start(name, command, cwd=repository(), env=env)
 
     def settings_path(self, name: str) -> Path:
         """Return the settings file of a process."""

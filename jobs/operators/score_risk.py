@@ -71,7 +71,6 @@ class TrackRisk(KeyedBroadcastProcessFunction):
         self._model: ModelFolder = read_folder(self._settings.model_dir)
         self._tracking = TrackerSettings(self._settings.epoch, self._settings.state_heartbeat_ms * NS_PER_MS)
         self._machines: dict[str, RiskScoring] = {}
-        self._thread = PythonThread("track-risk")
         self._releases: list[RiskCommand] | None = None
         self._state = runtime_context.get_state(ValueStateDescriptor("tracker-v1", Types.PICKLED_BYTE_ARRAY()))
 
@@ -84,7 +83,8 @@ class TrackRisk(KeyedBroadcastProcessFunction):
             self._machines[key] = RiskScoring(self._model, self._tracking, raw, registry=self._registry)
         machine = self._machines[key]
         releases = self._known(ctx.get_broadcast_state(RELEASES))
-        outcome = self._thread.call(machine.apply, bytes(value[1]), bytes(value[2]), releases)
+        # On the task's own thread: this machine touches neither Arrow nor ONNX Runtime.
+        outcome = machine.apply(bytes(value[1]), bytes(value[2]), releases)
         self._state.update(machine.state())
         for alert in outcome.alerts:
             yield ALERTS, Row(*alert)

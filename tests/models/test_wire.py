@@ -1,9 +1,8 @@
 """The wire of the SQL function: round trips, and damage that never surfaces as anything but a MessageError."""
 
 import numpy as np
-import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from features.spec import FEATURE_NAMES, SPEC_HASH
@@ -72,56 +71,30 @@ def test_each_decoder_refuses_the_other_format() -> None:
         decode_scores(encode_scaled(scaled()))
 
 
-@pytest.mark.parametrize("meta", [{}, {b"model_id": b"m"}, {b"model_id": b"\xff", b"degraded": b"0"}])
-def test_scores_without_readable_metadata_are_refused(meta: dict[bytes, bytes]) -> None:
-    share = pa.FixedSizeListArray.from_arrays(pa.array(np.zeros(COUNT, np.float32)), COUNT)
-    with pytest.raises(MessageError, match="unknown_schema"):
-        decode_scores(stream([pa.array([1.0]), share], ["error", "share"], {b"format": SCORES, **meta}))
-
-
-def test_other_columns_and_nulls_are_refused() -> None:
-    meta = {b"format": SCORES, b"model_id": b"m", b"degraded": b"0"}
-    with pytest.raises(MessageError, match="columns"):
-        decode_scores(stream([pa.array([1.0])], ["error"], meta))
-    share = pa.FixedSizeListArray.from_arrays(pa.array(np.zeros(COUNT, np.float32)), COUNT)
-    with pytest.raises(MessageError, match="nulls"):
-        decode_scores(stream([pa.array([None], pa.float64()), share], ["error", "share"], meta))
-
-
-def test_ticks_scaled_for_other_features_are_refused() -> None:
+def test_ticks_scaled_for_other_features_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("models.wire.SPEC_HASH", "0" * len(SPEC_HASH))
     raw = encode_scaled(scaled())
+    monkeypatch.undo()
     with pytest.raises(MessageError, match="wrong_features"):
-        decode_scaled(raw.replace(SPEC_HASH.encode(), b"0" * len(SPEC_HASH)))
+        decode_scaled(raw)
 
 
 def test_format_names_are_what_other_systems_were_told() -> None:
-    assert (SCALED, SCORES) == (b"tidegate.scaled.v1", b"tidegate.scores.v1")
+    assert (SCALED, SCORES) == (b"tidegate.scaled.v2", b"tidegate.scores.v2")
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.data())
-def test_law_damage_ends_in_a_message_error_or_in_whole_columns(data: st.DataObject) -> None:
+def test_law_any_damage_is_seen(data: st.DataObject) -> None:
     raw = bytearray(encode_scaled(scaled()))
     if data.draw(st.booleans()):
         raw = raw[: data.draw(st.integers(0, len(raw) - 1))]
     else:
         raw[data.draw(st.integers(0, len(raw) - 1))] ^= data.draw(st.integers(1, 255))
-    try:
-        got = decode_scaled(bytes(raw))
-    except MessageError:
-        return
-    assert got.z.shape == got.values.shape == (len(got.tick_ns), COUNT)
+    with pytest.raises(MessageError):
+        decode_scaled(bytes(raw))
 
 
 @given(st.binary(max_size=200))
 def test_law_random_bytes_are_refused(raw: bytes) -> None:
     with pytest.raises(MessageError):
         decode_scaled(raw)
-
-
-def stream(columns: list[object], names: list[str], meta: dict[bytes, bytes]) -> bytes:
-    batch = pa.record_batch(columns, names=names).replace_schema_metadata(meta)
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, batch.schema) as writer:
-        writer.write_batch(batch)
-    return bytes(sink.getvalue())
