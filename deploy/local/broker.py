@@ -5,7 +5,7 @@ import uuid
 from base64 import urlsafe_b64encode
 from pathlib import Path
 
-from deploy.local.processes import ProcessBook, Started
+from deploy.local.processes import FAST_START, ProcessBook, Started
 
 HEAP = "512m"
 
@@ -22,14 +22,14 @@ def start_broker(book: ProcessBook, folder: Path, *, jars: Path, port: int, cont
     class_path = f"{jars}/*"
     if not (folder / "data" / "meta.properties").exists():
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
-        tool = ["java", "-XX:TieredStopAtLevel=1", "-cp", class_path, "kafka.tools.StorageTool"]
+        tool = ["java", FAST_START, "-cp", class_path, "kafka.tools.StorageTool"]
         subprocess.run(
             [*tool, "format", "--standalone", "-t", cluster, "-c", str(config)],
             check=True,
             capture_output=True,
             text=True,
         )
-    java = ["java", f"-Xms{HEAP}", f"-Xmx{HEAP}", "-XX:+UseSerialGC", "-XX:MaxDirectMemorySize=256m"]
+    java = ["java", f"-Xms{HEAP}", f"-Xmx{HEAP}", "-XX:+UseSerialGC", FAST_START, "-XX:MaxDirectMemorySize=256m"]
     return book.start("broker", [*java, "-cp", class_path, "kafka.Kafka", str(config)], cwd=folder)
 
 

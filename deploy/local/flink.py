@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deploy.local.processes import ProcessBook, Started
+from deploy.local.processes import FAST_START, ProcessBook, Started
 
 JOBMANAGER_HEAP = "384m"
 TASK_HEAP_MB = 384
@@ -77,6 +77,7 @@ class FlinkCluster:
             f"-Xms{JOBMANAGER_HEAP}",
             f"-Xmx{JOBMANAGER_HEAP}",
             "-XX:+UseSerialGC",
+            FAST_START,
             *self._java_options("jobmanager"),
         ]
         main = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
@@ -94,6 +95,7 @@ class FlinkCluster:
             f"-Xmx{heap}",
             "-XX:+UseSerialGC",
             "-XX:MaxMetaspaceSize=256m",
+            FAST_START,
             *self._java_options(name),
         ]
         main = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
@@ -113,7 +115,7 @@ class FlinkCluster:
             "java",
             "-Xmx256m",
             "-XX:+UseSerialGC",
-            "-XX:TieredStopAtLevel=1",
+            FAST_START,
             *self._java_options(f"client-{module}"),
         ]
         python = ["-pyclientexec", sys.executable, "-pyexec", sys.executable, "-pym", module]

@@ -16,6 +16,10 @@ from pathlib import Path
 
 TERM_TIMEOUT_S = 15.0
 
+FAST_START = "-XX:TieredStopAtLevel=1"
+"""For JVMs that live minutes on a small machine: the second compiler would take a core from the loop to earn it back
+after an hour. Measured on two cores: total p50 13 → 10 ms. A deployment leaves it out."""
+
 
 @dataclass(frozen=True, slots=True)
 class Started:
