@@ -13,7 +13,8 @@ from typing import Self
 
 import confluent_kafka
 
-from schemas.errors import Place
+from schemas import codec
+from schemas.errors import MessageError, Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,14 @@ class Tail:
             return start
         _, high = self._consumer.get_watermark_offsets(confluent_kafka.TopicPartition(topic, partition), timeout=10)
         return int(high)
+
+
+def record_in(topic: str, value: bytes) -> codec.Record | None:
+    """Return the record in a message, or ``None`` where it cannot be read: a bystander leaves poison to dead letters."""
+    try:
+        return codec.decode(topic, value)
+    except MessageError:
+        return None
 
 
 @dataclass(slots=True)

@@ -3,26 +3,30 @@
 import json
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import click
 
 from deploy.commands.shared_options import plain_errors, state_option
 from deploy.local.stack import Stack
-from deploy.observe import Tail
+from deploy.observe import Tail, record_in
 from feeds.blocks import FeedError
 from feeds.framing import frames_of
 from feeds.lobster.reader import LobsterSession, open_session
 from feeds.producer import FrameProducer, Sent
 from history.client import query
-from schemas import codec, topics
+from schemas import topics
 from schemas.records import RiskState
 from schemas.ticks import read_batch
-from schemas.units import TICK_NS
+from schemas.units import NS_PER_S, TICK_NS
 
 QUIET_S = 20.0
 """A pipeline that shows no new tick for so long has lost the rest."""
+
+STATES_QUIET_S = 5.0
+"""Scoring works behind the ticks; an instrument that the model does not know yet has no states at all."""
 
 
 @click.command()
@@ -58,6 +62,7 @@ class _Counted:
     def __init__(self, session: LobsterSession) -> None:
         self.ticks: set[int] = set()
         self.tiers: Counter[str] = Counter()
+        self.last_state_ns = 0
         self._session = session
 
     def take(self, tail: Tail, timeout_s: float) -> bool:
@@ -68,9 +73,11 @@ class _Counted:
                     self.ticks.update(read_batch(message.value).column(0).to_pylist())
                     seen = True
             else:
-                risk = cast("RiskState", codec.decode(topics.RISK_STATES, message.value))
-                if risk.instrument_id == self._session.instrument_id:
+                risk = record_in(topics.RISK_STATES, message.value)
+                if isinstance(risk, RiskState) and risk.instrument_id == self._session.instrument_id:
                     self.tiers[risk.tier.name] += 1
+                    self.last_state_ns = max(self.last_state_ns, risk.tick_ns)
+                    seen = True
         return seen
 
 
@@ -89,14 +96,18 @@ def _run(tail: Tail, bootstrap_servers: str, session: LobsterSession, speed: str
     factor = None if speed == "max" else float(speed)
     sent = FrameProducer(bootstrap_servers).replay(frames, speed=factor, on_sent=look)
     last_tick = session.end_ns // TICK_NS * TICK_NS
+    _drain(tail, counted, lambda: last_tick in counted.ticks, QUIET_S)
+    wall_s = time.monotonic() - started
+    _drain(tail, counted, lambda: counted.last_state_ns > last_tick - NS_PER_S, STATES_QUIET_S)
+    return counted, sent, wall_s
+
+
+def _drain(tail: Tail, counted: _Counted, done: Callable[[], bool], quiet_s: float) -> None:
+    """Take what comes until it is all there, or nothing has come for a while."""
     quiet_since = time.monotonic()
-    while last_tick not in counted.ticks and time.monotonic() - quiet_since < QUIET_S:
+    while not done() and time.monotonic() - quiet_since < quiet_s:
         if counted.take(tail, 0.2):
             quiet_since = time.monotonic()
-    wall_s = time.monotonic() - started
-    time.sleep(0.5)
-    counted.take(tail, 1.0)
-    return counted, sent, wall_s
 
 
 def _report(session: LobsterSession, sent: Sent, counted: _Counted, wanted: int) -> dict[str, Any]:

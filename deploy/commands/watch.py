@@ -9,7 +9,8 @@ from kafka import KafkaConsumer
 from deploy.commands.shared_options import plain_errors, state_option
 from deploy.instruments import load_instruments
 from deploy.local.stack import Stack
-from schemas import codec, topics
+from deploy.observe import record_in
+from schemas import topics
 from schemas.records import RiskAlert, RiskState
 
 
@@ -33,7 +34,7 @@ def command(seconds: float | None, state: Path) -> None:
     try:
         while deadline is None or time.monotonic() < deadline:
             for message in consumer:
-                record = codec.decode(message.topic, message.value)
+                record = record_in(message.topic, message.value)
                 if isinstance(record, RiskState) and tiers.get(record.instrument_id) != record.tier.name:
                     tiers[record.instrument_id] = record.tier.name
                     name = names.get(record.instrument_id, str(record.instrument_id))
