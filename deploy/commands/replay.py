@@ -3,16 +3,18 @@
 import json
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
+from deploy.channels import refuse_past
 from deploy.commands.shared_options import plain_errors, state_option
 from deploy.local.stack import Stack
 from deploy.observe import Tail, record_in
-from feeds.blocks import FeedError
+from feeds.blocks import EventBlock, FeedError
 from feeds.framing import frames_of
 from feeds.lobster.reader import LobsterSession, open_session
 from feeds.producer import FrameProducer, Sent
@@ -33,15 +35,19 @@ STATES_QUIET_S = 5.0
 @click.argument("form", metavar="FORMAT", type=click.Choice(["lobster"]))
 @click.argument("path", type=click.Path(path_type=Path, exists=True))
 @click.option("--speed", default="1", show_default=True, help="Times real time, or `max`.")
+@click.option("--seconds", type=float, default=None, help="Only so much of the session; all of it if absent.")
 @state_option
 @plain_errors
-def command(form: str, path: Path, speed: str, state: Path) -> None:
+def command(form: str, path: Path, speed: str, seconds: float | None, state: Path) -> None:
     """Replay recorded data into the running stack, then count what came out and what history holds."""
     del form
     stack = Stack(state)
     layout = stack.require_up()
     try:
         session = open_session(path)
+        if seconds is not None:
+            session.end_ns = min(session.end_ns, session.start_ns + int(seconds * NS_PER_S) // TICK_NS * TICK_NS)
+        refuse_past(stack, session.channel_id, session.start_ns)
         wanted = (session.end_ns - session.start_ns) // TICK_NS
         with Tail(layout.bootstrap_servers, (topics.FEATURES_TICKS, topics.RISK_STATES), from_start=False) as tail:
             counted, sent, wall_s = _run(tail, layout.bootstrap_servers, session, speed)
@@ -54,6 +60,15 @@ def command(form: str, path: Path, speed: str, state: Path) -> None:
     click.echo(json.dumps(report))
     if report["lost"] or report["history"] != {"rows": wanted, "ticks": wanted}:
         raise SystemExit(1)
+
+
+def _until(session: LobsterSession) -> Iterator[EventBlock]:
+    """Yield the session's events before its end."""
+    for block in session.blocks():
+        count = int(np.searchsorted(block.columns["ts_event_ns"], session.end_ns))
+        yield EventBlock({name: column[:count] for name, column in block.columns.items()})
+        if count < len(block):
+            return
 
 
 class _Counted:
@@ -83,7 +98,7 @@ class _Counted:
 
 def _run(tail: Tail, bootstrap_servers: str, session: LobsterSession, speed: str) -> tuple[_Counted, Sent, float]:
     counted = _Counted(session)
-    frames = frames_of(session.blocks(), session.channel_id, start_ns=session.start_ns, end_ns=session.end_ns)
+    frames = frames_of(_until(session), session.channel_id, start_ns=session.start_ns, end_ns=session.end_ns)
     started = time.monotonic()
     shown = [started]
 

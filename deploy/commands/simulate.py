@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from deploy.channels import refuse_past
 from deploy.commands.shared_options import plain_errors, state_option
 from deploy.desk import Desk
 from deploy.local.stack import Stack
@@ -22,12 +23,14 @@ from feeds.simulator.session import simulate
 @plain_errors
 def command(scenario: str, seed: int, speed: str, state: Path) -> None:
     """Send a simulated session, and the firm's own orders, into the running stack."""
-    layout = Stack(state).require_up()
+    stack = Stack(state)
+    layout = stack.require_up()
     try:
         session = simulate(scenario, seed)
     except ScenarioError as error:
         raise click.ClickException(str(error)) from error
     plan = session.scenario
+    refuse_past(stack, plan.channel_id, plan.start_ns)
     frames = frames_of([session.block], plan.channel_id, start_ns=plan.start_ns, end_ns=plan.end_ns)
     factor = None if speed == "max" else float(speed)
     with Desk(layout.bootstrap_servers, Path(layout.table_path)) as desk:

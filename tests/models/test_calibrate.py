@@ -70,3 +70,10 @@ def test_ruler_state_round_trips(tail: Tail) -> None:
     ruler = ErrorRuler.start(tail, known=False)
     ruler.learn(3.0)
     assert ErrorRuler.from_bytes(ruler.to_bytes()) == ruler
+
+
+def test_score_with_a_ceiling_that_calm_ticks_reach_still_gets_a_tail() -> None:
+    bounded = np.minimum(np.exp(np.random.Generator(np.random.PCG64(5)).normal(size=5_000)), 2.0)
+    tail = fit_tail(bounded)
+    assert np.isfinite([tail.location, tail.scale, tail.threshold, tail.shape, tail.spread]).all()
+    assert tail.p(tail.threshold + 1.0) < tail.p(tail.threshold)
