@@ -88,7 +88,7 @@ def encode_scaled(ticks: ScaledTicks) -> bytes:
         ticks.z,
         ticks.scored,
     )
-    return _write(SCALED, ticks.channel_id, _SCALED_COLUMNS, columns, degraded=False)
+    return _write(SCALED, _SCALED_COLUMNS, columns, name=ticks.channel_id, degraded=False)
 
 
 def decode_scaled(raw: bytes) -> ScaledTicks:
@@ -104,7 +104,7 @@ def decode_scaled(raw: bytes) -> ScaledTicks:
 
 def encode_scores(scores: Scores) -> bytes:
     """Return scores as bytes."""
-    return _write(SCORES, scores.model_id, _SCORES_COLUMNS, (scores.error, scores.share), degraded=scores.degraded)
+    return _write(SCORES, _SCORES_COLUMNS, (scores.error, scores.share), name=scores.model_id, degraded=scores.degraded)
 
 
 def decode_scores(raw: bytes) -> Scores:
@@ -117,7 +117,7 @@ def decode_scores(raw: bytes) -> Scores:
     return Scores(model_id, degraded, error, share)
 
 
-def _write(form: bytes, name: str, wanted: _Columns, columns: tuple[npt.NDArray[Any], ...], *, degraded: bool) -> bytes:
+def _write(form: bytes, wanted: _Columns, columns: tuple[npt.NDArray[Any], ...], *, name: str, degraded: bool) -> bytes:
     rows = len(columns[0])
     named = name.encode()
     parts = [np.ascontiguousarray(c, dtype=kind).tobytes() for (kind, _), c in zip(wanted, columns, strict=True)]
