@@ -4,10 +4,7 @@ from pyflink.common import Configuration
 from pyflink.datastream import StreamExecutionEnvironment
 from pyflink.table import StreamTableEnvironment
 
-from jobs.settings import JobSettings
-
-MAX_PARALLELISM = 128
-"""Set once: it bounds rescaling and cannot change without losing state."""
+from jobs.settings import MAX_PARALLELISM, JobSettings
 
 
 def environment(settings: JobSettings) -> tuple[StreamExecutionEnvironment, StreamTableEnvironment]:
@@ -30,5 +27,5 @@ def environment(settings: JobSettings) -> tuple[StreamExecutionEnvironment, Stre
     # Ticks must be equal after a restore; objects are bytes and are never changed by an operator.
     config.set_string("pipeline.object-reuse", "true")
     env = StreamExecutionEnvironment.get_execution_environment(config)
-    env.set_parallelism(1)
+    env.set_parallelism(settings.parallelism)
     return env, StreamTableEnvironment.create(env)

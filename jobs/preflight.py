@@ -6,7 +6,7 @@ from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
-from jobs.settings import JobSettings
+from jobs.settings import MAX_PARALLELISM, JobSettings
 from models.folder import ModelError, read_folder
 
 FLINK: Final = "2.3.0"
@@ -65,6 +65,8 @@ def settings_faults(settings: JobSettings) -> list[str]:
         faults.append(f"auto_watermark_ms is {settings.auto_watermark_ms}: set 1 to {AUTO_WATERMARK_MS_MAX}")
     if settings.checkpoint_interval_ms < 1_000:
         faults.append(f"checkpoint_interval_ms is {settings.checkpoint_interval_ms}: set at least 1000")
+    if not 1 <= settings.parallelism <= MAX_PARALLELISM:
+        faults.append(f"parallelism is {settings.parallelism}: set 1 to {MAX_PARALLELISM}")
     if settings.epoch < 1:
         faults.append(f"epoch is {settings.epoch}: it counts deployments from 1")
     if settings.ttl_ms < 2 * settings.state_heartbeat_ms:

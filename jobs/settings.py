@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+
+MAX_PARALLELISM: Final = 128
+"""Set once: it bounds rescaling and cannot change without losing state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +24,7 @@ class JobSettings:
         buffer_timeout_ms: How long Flink may hold a network buffer back.
         auto_watermark_ms: How often watermarks are made.
         restart_delay_ms: Pause before a failed job starts again.
+        parallelism: Subtasks of each operator; a channel is always one subtask's.
     """
 
     bootstrap_servers: str
@@ -33,3 +38,4 @@ class JobSettings:
     buffer_timeout_ms: int = 0
     auto_watermark_ms: int = 10
     restart_delay_ms: int = 1_000
+    parallelism: int = 1

@@ -15,8 +15,8 @@ from deploy.commands.shared_options import plain_errors, state_option
 from deploy.local.stack import Stack
 from deploy.observe import Tail, record_in
 from feeds.blocks import EventBlock, FeedError
+from feeds.formats import FORMATS, RecordedSession, open_recording
 from feeds.framing import frames_of
-from feeds.lobster.reader import LobsterSession, open_session
 from feeds.producer import FrameProducer, Sent
 from history.client import query
 from schemas import topics
@@ -32,7 +32,7 @@ STATES_QUIET_S = 5.0
 
 
 @click.command()
-@click.argument("form", metavar="FORMAT", type=click.Choice(["lobster"]))
+@click.argument("form", metavar="FORMAT", type=click.Choice(sorted(FORMATS)))
 @click.argument("path", type=click.Path(path_type=Path, exists=True))
 @click.option("--speed", default="1", show_default=True, help="Times real time, or `max`.")
 @click.option("--seconds", type=float, default=None, help="Only so much of the session; all of it if absent.")
@@ -40,11 +40,10 @@ STATES_QUIET_S = 5.0
 @plain_errors
 def command(form: str, path: Path, speed: str, seconds: float | None, state: Path) -> None:
     """Replay recorded data into the running stack, then count what came out and what history holds."""
-    del form
     stack = Stack(state)
     layout = stack.require_up()
     try:
-        session = open_session(path)
+        session = open_recording(form, path)
         if seconds is not None:
             session.end_ns = min(session.end_ns, session.start_ns + int(seconds * NS_PER_S) // TICK_NS * TICK_NS)
         refuse_past(stack, session.channel_id, session.start_ns)
@@ -58,11 +57,11 @@ def command(form: str, path: Path, speed: str, seconds: float | None, state: Pat
     report["wall_s"] = round(wall_s, 1)
     report["history"] = _history(stack, session.channel_id, wanted)
     click.echo(json.dumps(report))
-    if report["lost"] or report["history"] != {"rows": wanted, "ticks": wanted}:
+    if report["lost"] or report["history"] != {"rows": counted.rows, "ticks": wanted}:
         raise SystemExit(1)
 
 
-def _until(session: LobsterSession) -> Iterator[EventBlock]:
+def _until(session: RecordedSession) -> Iterator[EventBlock]:
     """Yield the session's events before its end."""
     for block in session.blocks():
         count = int(np.searchsorted(block.columns["ts_event_ns"], session.end_ns))
@@ -74,29 +73,34 @@ def _until(session: LobsterSession) -> Iterator[EventBlock]:
 class _Counted:
     """Ticks and tiers as they come out."""
 
-    def __init__(self, session: LobsterSession) -> None:
-        self.ticks: set[int] = set()
+    def __init__(self, session: RecordedSession) -> None:
+        self.ticks: dict[int, int] = {}  # tick → instruments in it
         self.tiers: Counter[str] = Counter()
         self.last_state_ns = 0
         self._session = session
+
+    @property
+    def rows(self) -> int:
+        """Rows of features, each once."""
+        return sum(self.ticks.values())
 
     def take(self, tail: Tail, timeout_s: float) -> bool:
         seen = False
         for message in tail.poll(timeout_s):
             if message.place.topic == topics.FEATURES_TICKS:
                 if message.key.decode() == self._session.channel_id:
-                    self.ticks.update(read_batch(message.value).column(0).to_pylist())
+                    self.ticks |= Counter(read_batch(message.value).column(0).to_pylist())
                     seen = True
             else:
                 risk = record_in(topics.RISK_STATES, message.value)
-                if isinstance(risk, RiskState) and risk.instrument_id == self._session.instrument_id:
+                if isinstance(risk, RiskState) and risk.instrument_id in self._session.symbols:
                     self.tiers[risk.tier.name] += 1
                     self.last_state_ns = max(self.last_state_ns, risk.tick_ns)
                     seen = True
         return seen
 
 
-def _run(tail: Tail, bootstrap_servers: str, session: LobsterSession, speed: str) -> tuple[_Counted, Sent, float]:
+def _run(tail: Tail, bootstrap_servers: str, session: RecordedSession, speed: str) -> tuple[_Counted, Sent, float]:
     counted = _Counted(session)
     frames = frames_of(_until(session), session.channel_id, start_ns=session.start_ns, end_ns=session.end_ns)
     started = time.monotonic()
@@ -125,7 +129,7 @@ def _drain(tail: Tail, counted: _Counted, done: Callable[[], bool], quiet_s: flo
             quiet_since = time.monotonic()
 
 
-def _report(session: LobsterSession, sent: Sent, counted: _Counted, wanted: int) -> dict[str, Any]:
+def _report(session: RecordedSession, sent: Sent, counted: _Counted, wanted: int) -> dict[str, Any]:
     return {
         "channel": session.channel_id,
         "messages": session.messages,
@@ -134,8 +138,9 @@ def _report(session: LobsterSession, sent: Sent, counted: _Counted, wanted: int)
         "heartbeats": sent.heartbeats,
         "ticks": len(counted.ticks),
         "lost": wanted - len(counted.ticks),
+        "rows": counted.rows,
         "states_by_tier": dict(counted.tiers),
-        "unknown_types": session.events.unknown_types,
+        "unknown": session.unknown,
     }
 
 

@@ -21,16 +21,23 @@ def start_broker(book: ProcessBook, folder: Path, *, jars: Path, port: int, cont
     config.write_text(_config(folder, port, controller_port))
     class_path = f"{jars}/*"
     if not (folder / "data" / "meta.properties").exists():
-        cluster = urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
         tool = ["java", FAST_START, "-cp", class_path, "kafka.tools.StorageTool"]
         subprocess.run(
-            [*tool, "format", "--standalone", "-t", cluster, "-c", str(config)],
+            [*tool, "format", "--standalone", "-t", cluster_id(), "-c", str(config)],
             check=True,
             capture_output=True,
             text=True,
         )
     java = ["java", f"-Xms{HEAP}", f"-Xmx{HEAP}", "-XX:+UseSerialGC", FAST_START, "-XX:MaxDirectMemorySize=256m"]
     return book.start("broker", [*java, "-cp", class_path, "kafka.Kafka", str(config)], cwd=folder)
+
+
+def cluster_id() -> str:
+    """Return a new cluster id as Kafka writes them: 22 characters, the first not a dash, which would read as an option."""
+    while True:
+        made = urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+        if not made.startswith("-"):
+            return made
 
 
 def _config(folder: Path, port: int, controller_port: int) -> str:

@@ -25,7 +25,6 @@ from deploy.topics import apply_topics
 from schemas import codec, topics
 
 JOBS: Final = ("compute_features", "score_risk", "enforce_orders")
-TASKMANAGERS: Final = len(JOBS)
 READY_KEY: Final = {"gate": "caught_up", "history": "answers"}
 """What the status file of a process says once the process does its work."""
 AFTER_THE_LOOP: Final = {"history"}
@@ -100,7 +99,8 @@ class Stack:
         """Start everything and return once it works.
 
         Args:
-            overrides: Settings of the jobs, for example ``state_heartbeat_ms=100``.
+            overrides: Settings of the jobs, for example ``state_heartbeat_ms=100``; with ``parallelism`` come as many
+                TaskManagers for each job, and partitions for each topic.
 
         Raises:
             StackError: Already up, jars missing, or a part did not come up; what was started is ended again.
@@ -108,16 +108,18 @@ class Stack:
         self._refuse_when_unfit()
         self._started = time.monotonic()
         layout = self._lay_out()
+        parallelism = int(overrides.get("parallelism", 1))
+        taskmanagers = len(JOBS) * parallelism
         try:
             self.start_broker()
-            self.flink.start(TASKMANAGERS)
+            self.flink.start(taskmanagers)
             self._wait("broker", lambda: answers(layout.ports["broker"]))
-            apply_topics(layout.bootstrap_servers)
+            apply_topics(layout.bootstrap_servers, partitions=parallelism)
             self._publish_envelopes(layout)
             self._write_settings(layout, overrides)
             for name, module in (("gate", "gate.sidecar"), ("history", "history.writer")):
                 self.start_process(name, module)
-            self._wait("Flink cluster", lambda: self.flink.ready(TASKMANAGERS))
+            self._wait("Flink cluster", lambda: self.flink.ready(taskmanagers))
             self.submit_jobs()
             self._wait("gate sidecar", lambda: self._caught_up("gate"))
             self._wait("history writer", lambda: self._caught_up("history"))

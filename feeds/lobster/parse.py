@@ -26,6 +26,8 @@ _HALTED: Final = -1
 _TRADING: Final = 1
 
 Levels = dict[int, int]
+Book = tuple[Levels, Levels]
+"""Bids and asks."""
 
 
 @dataclass(frozen=True, slots=True)

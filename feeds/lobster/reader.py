@@ -13,7 +13,7 @@ from zlib import crc32
 from zoneinfo import ZoneInfo
 
 from feeds.blocks import EventBlock, FeedError, Row, block_of
-from feeds.lobster.parse import LobsterEvents, parse_book, parse_message
+from feeds.lobster.parse import Book, LobsterEvents, Message, parse_book, parse_message
 from schemas.units import NS_PER_MS, NS_PER_S
 
 BLOCK_EVENTS: Final = 20_000
@@ -55,22 +55,42 @@ class LobsterSession:
         Raises:
             FeedError: A malformed line, or book rows that do not match the messages in number.
         """
+        held: list[Row] = self.events.opening(self.start_ns - self.events.midnight_ns)
+        for _, message, row in self.states():
+            held += self.events.message(message)
+            if row is not None:
+                held += self.events.book(message, *row)
+            if len(held) >= BLOCK_EVENTS:
+                yield block_of(held)
+                held = []
+        yield block_of(held)
+
+    def states(self) -> Iterator[tuple[str, Message, Book | None]]:
+        """Yield each message with its place and the venue's book after it, where the recording has one.
+
+        Raises:
+            FeedError: As :meth:`blocks`.
+        """
         with ExitStack() as opened:
             name, lines, rows = _open(self._source, opened)
-            held: list[Row] = self.events.opening(self.start_ns - self.events.midnight_ns)
+            books = name.replace("message", "orderbook")
             for number, line in enumerate(lines, 1):
                 message = parse_message(line, (name, number))
                 self.messages += 1
-                held += self.events.message(message)
-                if rows is not None:
-                    row = next(rows, None)
-                    if row is None:
-                        raise FeedError(name, number, "the orderbook file has fewer rows than there are messages")
-                    held += self.events.book(message, *parse_book(row, (name.replace("message", "orderbook"), number)))
-                if len(held) >= BLOCK_EVENTS:
-                    yield block_of(held)
-                    held = []
-            yield block_of(held)
+                row = None if rows is None else next(rows, None)
+                if rows is not None and row is None:
+                    raise FeedError(name, number, "the orderbook file has fewer rows than there are messages")
+                yield f"{name}:{number}", message, None if row is None else parse_book(row, (books, number))
+
+    @property
+    def symbols(self) -> dict[int, str]:
+        """Instrument id → symbol."""
+        return {self.instrument_id: self.symbol}
+
+    @property
+    def unknown(self) -> dict[str, int]:
+        """What was not understood → how often."""
+        return {f"message type {kind}": count for kind, count in self.events.unknown_types.items()}
 
 
 def open_session(path: Path) -> LobsterSession:

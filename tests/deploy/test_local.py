@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from deploy.cli import COMMANDS, main
 from deploy.instruments import ReferenceDataError, envelope_commands, load_instruments
+from deploy.local.broker import cluster_id
 from deploy.local.ports import answers, free_ports
 from deploy.local.processes import ProcessBook, Started, alive, end, start_ticks
 from deploy.observe import TickClock, percentiles
@@ -37,6 +38,11 @@ def test_pid_that_belongs_to_someone_else_now_is_never_signalled(tmp_path: Path)
     finally:
         child.kill()
         child.wait()
+
+
+def test_cluster_id_never_reads_as_an_option() -> None:
+    made = [cluster_id() for _ in range(500)]
+    assert not [name for name in made if name.startswith("-") or len(name) != 22]
 
 
 def test_free_ports_are_different_and_silent() -> None:

@@ -1,6 +1,5 @@
 """The LOBSTER reader: malformed lines have their place; the events rebuild the venue's own book."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -13,16 +12,6 @@ from feeds.lobster.parse import LobsterEvents, parse_book, parse_message
 from feeds.lobster.reader import open_session
 from schemas.events import Kind
 from schemas.units import TICK_NS
-
-
-def marketdata() -> Path:
-    folder = Path(os.environ.get("TIDEGATE_MARKETDATA", Path(__file__).parents[3] / "shared" / "marketdata"))
-    if not folder.exists():
-        message = f"real recordings are not at {folder}: set TIDEGATE_MARKETDATA"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
-    return folder
 
 
 @pytest.mark.parametrize(
@@ -67,8 +56,8 @@ def test_folder_without_a_message_file_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.marketdata
-def test_ten_levels_of_the_fixture_equal_the_venue_book_after_every_message() -> None:
-    folder = marketdata() / "lobster" / "AAPL_head"
+def test_ten_levels_of_the_fixture_equal_the_venue_book_after_every_message(marketdata: Path) -> None:
+    folder = marketdata / "lobster" / "AAPL_head"
     session = open_session(folder)
     rows = next(folder.glob("*orderbook*")).read_text().splitlines()
     kernel = ChannelKernel(session.channel_id)
@@ -102,8 +91,8 @@ def test_ten_levels_of_the_fixture_equal_the_venue_book_after_every_message() ->
 
 
 @pytest.mark.marketdata
-def test_a_whole_day_closes_exactly_its_ticks_and_ends_on_the_venue_book() -> None:
-    path = marketdata() / "lobster" / "LOBSTER_SampleFile_GOOG_2012-06-21_1.zip"
+def test_a_whole_day_closes_exactly_its_ticks_and_ends_on_the_venue_book(marketdata: Path) -> None:
+    path = marketdata / "lobster" / "LOBSTER_SampleFile_GOOG_2012-06-21_1.zip"
     session = open_session(path)
     kernel = ChannelKernel(session.channel_id)
     ticks = 0

@@ -1,8 +1,6 @@
 """The history writer against a real broker and chDB: kills, repeats, bad messages, readers, clean end."""
 
 import json
-import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,11 +12,8 @@ from pathlib import Path
 import confluent_kafka
 import numpy as np
 import pytest
-from confluent_kafka.admin import AdminClient, NewTopic
 
-from deploy.local.broker import start_broker
 from deploy.local.ports import free_ports
-from deploy.local.processes import ProcessBook
 from history import client, queries, rows
 from history.client import QueryError, Result, StoreError
 from schemas import codec, topics
@@ -84,26 +79,12 @@ class Stack:
 
 
 @pytest.fixture
-def stack(tmp_path: Path) -> Iterator[Stack]:
-    if not shutil.which("java") or not any(JARS.glob("kafka_*.jar")):
-        if os.environ.get("CI") == "true":
-            pytest.fail("java or the broker's jars are missing")
-        pytest.skip("java or the broker's jars are missing: the history was NOT run against a broker")
-    book = ProcessBook(tmp_path / "book")
-    port, controller_port = free_ports(2)
+def stack(tmp_path: Path, broker: Callable[[int], int]) -> Iterator[Stack]:
+    made = Stack(tmp_path, broker(2))
     try:
-        start_broker(book, tmp_path / "broker", jars=JARS, port=port, controller_port=controller_port)
-        admin = AdminClient({"bootstrap.servers": f"127.0.0.1:{port}", "log_level": 2})
-        wait_until(lambda: bool(_brokers(admin)), timeout_s=60)
-        for future in admin.create_topics([NewTopic(topic.name, 2, 1) for topic in topics.TOPICS]).values():
-            future.result(30)
-        made = Stack(tmp_path, port)
-        try:
-            yield made
-        finally:
-            made.stop_writer(signal.SIGKILL)
+        yield made
     finally:
-        book.stop_all()
+        made.stop_writer(signal.SIGKILL)
 
 
 def test_writer_killed_in_mid_stream_stores_everything_once(stack: Stack) -> None:
@@ -256,10 +237,3 @@ def wait_until(holds: Callable[[], bool], timeout_s: float = 20) -> None:
     while not holds():
         assert time.monotonic() < end_s, "waited in vain"
         time.sleep(0.05)
-
-
-def _brokers(admin: AdminClient) -> int:
-    try:
-        return len(admin.list_topics(timeout=1).brokers)
-    except confluent_kafka.KafkaException:
-        return 0

@@ -313,23 +313,13 @@ def test_commands_show_the_running_stack(stack: Stack, market: Market) -> None:
 
 
 @pytest.mark.marketdata
-def test_recorded_session_is_replayed_without_loss_and_only_once(stack: Stack) -> None:
-    recording = marketdata() / "lobster" / "AAPL_head"
+def test_recorded_session_is_replayed_without_loss_and_only_once(stack: Stack, marketdata: Path) -> None:
+    recording = marketdata / "lobster" / "AAPL_head"
     replay = ("replay", "lobster", str(recording), "--speed", "max", "--seconds", "60")
     report = json.loads(tidegate(*replay, state=stack.state).stdout.splitlines()[-1])
     assert (report["ticks"], report["lost"], report["history"]) == (600, 0, {"rows": 600, "ticks": 600})
     assert "time does not go back" in tidegate(*replay, state=stack.state, status=1).stderr
     assert "time does not go back" in tidegate("simulate", "calm", state=stack.state, status=1).stderr
-
-
-def marketdata() -> Path:
-    folder = Path(os.environ.get("TIDEGATE_MARKETDATA", ROOT.parent / "shared" / "marketdata"))
-    if not folder.exists():
-        message = f"real recordings are not at {folder}: set TIDEGATE_MARKETDATA"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
-    return folder
 
 
 def test_query_that_is_wrong_and_second_up_end_in_one_plain_line(stack: Stack) -> None:

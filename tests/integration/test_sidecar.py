@@ -2,8 +2,6 @@
 
 import contextlib
 import json
-import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,11 +12,7 @@ from pathlib import Path
 
 import confluent_kafka
 import pytest
-from confluent_kafka.admin import AdminClient, NewTopic
 
-from deploy.local.broker import start_broker
-from deploy.local.ports import free_ports
-from deploy.local.processes import ProcessBook
 from gate import _native
 from gate._native import LimitTable, account_hash
 from schemas import codec, topics
@@ -120,22 +114,8 @@ class Stack:
 
 
 @pytest.fixture
-def stack(tmp_path: Path) -> Iterator[Stack]:
-    if not shutil.which("java") or not any(JARS.glob("kafka_*.jar")):
-        if os.environ.get("CI") == "true":
-            pytest.fail("java or the broker's jars are missing")
-        pytest.skip("java or the broker's jars are missing: the sidecar was NOT run against a broker")
-    book = ProcessBook(tmp_path / "book")
-    port, controller_port = free_ports(2)
-    try:
-        start_broker(book, tmp_path / "broker", jars=JARS, port=port, controller_port=controller_port)
-        admin = AdminClient({"bootstrap.servers": f"127.0.0.1:{port}", "log_level": 2})
-        wait_until(lambda: bool(_brokers(admin)), timeout_s=60)
-        for future in admin.create_topics([NewTopic(topic.name, 1, 1) for topic in topics.TOPICS]).values():
-            future.result(30)
-        yield Stack(tmp_path, port)
-    finally:
-        book.stop_all()
+def stack(tmp_path: Path, broker: Callable[[int], int]) -> Stack:
+    return Stack(tmp_path, broker(1))
 
 
 def test_sidecar_rebuilds_serves_falls_silent_and_comes_back(stack: Stack) -> None:
@@ -195,10 +175,3 @@ def wait_until(holds: Callable[[], bool], timeout_s: float = 20) -> None:
     while not holds():
         assert time.monotonic() < end_s, "waited in vain"
         time.sleep(0.02)
-
-
-def _brokers(admin: AdminClient) -> int:
-    try:
-        return len(admin.list_topics(timeout=1).brokers)
-    except confluent_kafka.KafkaException:
-        return 0

@@ -1,0 +1,1 @@
+"""Books against the venue's own word: one module per format."""
