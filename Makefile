@@ -29,8 +29,8 @@ check: $(STAMPS)/dev $(STAMPS)/build  ## lint, types and the tidy tests: what ev
 	echo "[tidegate] mypy";  $(VENV)/bin/mypy
 	echo "[tidegate] tidy";  $(PY) -m pytest -q tests/tidy
 
-unit: $(STAMPS)/dev $(STAMPS)/build  ## unit tests alone, under a minute
-	$(PY) -m pytest -q -m "not integration"
+unit: $(STAMPS)/dev $(STAMPS)/build  ## unit tests alone, under a minute (neither engines nor recordings)
+	$(PY) -m pytest -q -m "not integration and not marketdata"
 
 integration: $(STAMPS)/dev $(STAMPS)/build $(STAMPS)/jars  ## integration tests alone
 	$(PY) -m pytest -m integration

@@ -8,6 +8,7 @@ from typing import Final, Protocol, cast
 from feeds.blocks import EventBlock
 
 FORMATS: Final = {
+    "binance": "feeds.binance.reader",
     "lobster": "feeds.lobster.reader",
 }
 """Format → module with ``open_session(path)``; loaded when asked for."""

@@ -28,6 +28,8 @@ def book(form: str, path: Path) -> None:
     except FeedError as error:
         raise click.ClickException(str(error)) from error
     click.echo(json.dumps(report.to_dict()))
+    if not report.states:
+        click.echo("[tidegate] the recording holds no word of the venue's to compare with: counts only", err=True)
     if report.first_mismatch is not None:
         raise SystemExit(1)
 

@@ -1,0 +1,1 @@
+"""Binance spot and USD-M futures: recorded websocket and REST lines, one file per instrument and day."""
