@@ -3,8 +3,8 @@
 Open loop: frames leave on a grid of 10 ms per channel whether or not the path keeps up, and every latency starts when the
 frame that closes the tick was *due*. Ticks and states are timed at arrival in a subscriber of their topics, the gate at the
 sidecar's write of the row. The load runs in a process of its own. The path publishes a state for every tick and
-instrument, ten times what production publishes. Then the largest rate: frames of 1,000 events as fast as the broker
-takes them, timed until the last risk state.
+instrument, ten times what production publishes. Then the largest rate (``benchmarks.throughput``);
+``--throughput`` measures that alone, with one and two TaskManagers, beside what else one could write in Flink.
 
 Excluded: the wait of an event for the end of its tick (up to 100 ms, by design), and the network between machines.
 Run as ``python -m benchmarks.bench_path``; the last line is JSON.
@@ -15,10 +15,7 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, cast
@@ -26,31 +23,26 @@ from typing import Any, Final, cast
 import confluent_kafka
 
 from benchmarks.path_load import (
-    CELL_NS,
     FRAMES_PER_CHANNEL_S,
     LOADS,
     WARM_UP_S,
-    channel_name,
-    dense_frames,
     grid_of,
     instruments_of,
     measured_from,
-    write_model,
 )
+from benchmarks.throughput import compare, drain, fresh_stack
 from deploy.desk import Desk
 from deploy.instruments import envelope_commands
-from deploy.local.stack import Layout, Stack
+from deploy.local.stack import Layout
 from deploy.observe import Seen, Tail, TickClock, percentiles
-from feeds.producer import FrameProducer
 from schemas import codec, topics
 from schemas.frames import Frame
 from schemas.records import RiskState
 from schemas.ticks import decode_ticks
-from schemas.units import FRAME_EVENTS_MAX, NS_PER_S, TICK_NS
+from schemas.units import NS_PER_MS, NS_PER_S, TICK_NS
 
-DENSE_CHANNEL: Final = 0
+DENSE_CHANNELS: Final = range(1)
 QUIET_S: Final = 3.0
-SETTLE_S: Final = 10.0
 GOAL_P50_MS: Final = 10.0
 GOAL_P99_MS: Final = 50.0
 HOPS: Final = ("frame_to_tick", "tick_to_state", "state_to_gate", "total")
@@ -60,16 +52,23 @@ def main(argv: list[str] | None = None) -> int:
     """Measure and print; return the exit status."""
     parser = argparse.ArgumentParser(prog="benchmarks.bench_path", description="Latency and throughput of the path.")
     parser.add_argument("--seconds", type=float, default=30.0, help="measured time per rate, after warm-up")
-    parser.add_argument("--dense-frames", type=int, default=4_000, help="frames of 1,000 events for the largest rate")
+    parser.add_argument("--dense-frames", type=int, default=6_000, help="frames of 1,000 events for the largest rate")
+    parser.add_argument(
+        "--throughput", action="store_true", help="the largest rate with 1 and 2 TaskManagers, and rivals"
+    )
     arguments = parser.parse_args(argv)
+    if arguments.throughput:
+        print(json.dumps(compare(arguments.dense_frames)))
+        return 0
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.2f} before")
     figures: dict[str, Any] = {}
-    with _stack() as layout:
+    with fresh_stack(state_heartbeat_ms=TICK_NS // NS_PER_MS) as (_, layout):
+        _set_envelopes(layout)
         for rate, channels in LOADS.items():
             assert len(channels) * FRAMES_PER_CHANNEL_S == rate
             figures[f"at_{rate}"] = _latency(layout, channels, arguments.seconds)
             print(f"{rate} frames/s: {json.dumps(figures[f'at_{rate}'])}")
-        figures["largest"] = _largest(layout, arguments.dense_frames)
+        figures["largest"] = drain(layout, DENSE_CHANNELS, arguments.dense_frames)
     top = max(LOADS)
     worst = figures[f"at_{top}"]["latency_ms"]["total"]
     figures |= {
@@ -82,19 +81,6 @@ def main(argv: list[str] | None = None) -> int:
     }
     print(json.dumps(figures))
     return 0
-
-
-@contextmanager
-def _stack() -> Iterator[Layout]:
-    with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as folder:
-        stack = Stack(Path(folder), tell=lambda line: print(f"[tidegate] {line}"))
-        model = write_model(Path(folder) / "model")
-        layout = stack.up(state_heartbeat_ms=TICK_NS // 1_000_000, model_dir=str(model))
-        try:
-            _set_envelopes(layout)
-            yield layout
-        finally:
-            stack.down()
 
 
 def _set_envelopes(layout: Layout) -> None:
@@ -228,45 +214,6 @@ def _watch(tail: Tail, watch: Watch, *, until_ns: int) -> None:
         for message in tail.poll(0.002):
             watch.take(message)
         watch.look_at_gate()
-
-
-def _largest(layout: Layout, count: int) -> dict[str, Any]:
-    """Send full frames as fast as the broker takes them; events per second until the last tick's state is out."""
-    print(f"largest rate: {count} frames of {FRAME_EVENTS_MAX} events")
-    channel = channel_name(DENSE_CHANNEL)
-    members = set(instruments_of(range(1)))
-    ticks: set[int] = set()
-    with Tail(layout.bootstrap_servers, (topics.FEATURES_TICKS, topics.RISK_STATES), from_start=False) as tail:
-        producer = FrameProducer(layout.bootstrap_servers)
-        frames = list(dense_frames(DENSE_CHANNEL, count))
-        last_tick_ns = frames[-1].ts_last_ns // TICK_NS * TICK_NS
-        started = time.monotonic()
-        sent = producer.replay(frames, speed=None)
-        sent_s = time.monotonic() - started
-        tick_s = state_s = quiet_since = time.monotonic()
-        done: set[int] = set()
-        while done != members and time.monotonic() - quiet_since < SETTLE_S:
-            for message in tail.poll(0.01):
-                quiet_since = time.monotonic()
-                if message.place.topic == topics.FEATURES_TICKS and message.key.decode() == channel:
-                    ticks.update(decode_ticks(message.value).tick_ns.tolist())
-                    tick_s = message.received_ns / 1e9
-                elif message.place.topic == topics.RISK_STATES:
-                    state = cast("RiskState", codec.decode(topics.RISK_STATES, message.value))
-                    if state.instrument_id in members and state.tick_ns >= last_tick_ns:
-                        done.add(state.instrument_id)
-                        state_s = message.received_ns / 1e9
-    wanted = count * CELL_NS // TICK_NS
-    return {
-        "frames": sent.frames,
-        "events": sent.events,
-        "events_per_s": round(sent.events / (state_s - started)) if done == members else 0,
-        "events_per_s_to_ticks": round(sent.events / (tick_s - started)),
-        "events_per_s_sent": round(sent.events / sent_s),
-        "ticks": len(ticks),
-        "ticks_wanted": wanted,
-        "all_states_out": done == members,
-    }
 
 
 if __name__ == "__main__":

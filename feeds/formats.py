@@ -9,6 +9,8 @@ from feeds.blocks import EventBlock
 
 FORMATS: Final = {
     "binance": "feeds.binance.reader",
+    "databento": "feeds.databento.reader",
+    "itch": "feeds.itch.reader",
     "lobster": "feeds.lobster.reader",
 }
 """Format → module with ``open_session(path)``; loaded when asked for."""

@@ -24,7 +24,7 @@ ROOMS = set(MAY_IMPORT)
 
 # A library listed here may be imported in these rooms alone.
 LIBRARY_ROOMS = {
-    "pyflink": {"jobs"},
+    "pyflink": {"jobs", "benchmarks"},  # the benchmarks run rivals of the jobs
     "torch": {"models"},
     "onnx": {"models"},
     "onnxruntime": {"models"},
@@ -32,6 +32,7 @@ LIBRARY_ROOMS = {
     "chdb": {"history"},
     "fastavro": {"schemas"},
     "confluent_kafka": {"schemas", "feeds", "gate", "history", "deploy", "benchmarks"},
+    "databento_dbn": {"feeds", "deploy"},
     "kafka": {"deploy"},
     "click": {"deploy"},
 }
