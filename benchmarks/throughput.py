@@ -18,7 +18,7 @@ import confluent_kafka
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from benchmarks.path_load import dense_frames, instruments_of, write_model
-from deploy.local.stack import Layout, Stack
+from deploy.local.stack import JOBS, Layout, Stack
 from deploy.observe import Tail
 from feeds.producer import FrameProducer
 from schemas import codec, topics
@@ -48,6 +48,7 @@ def compare(frames: int) -> dict[str, Any]:
             print(f"[tidegate] {taskmanagers} TaskManager(s) per job: {found}")
             figures[f"taskmanagers_{taskmanagers}"] = found
             if taskmanagers == 1:
+                stack.flink.start_taskmanager(len(JOBS) + 1)  # the rivals' own
                 figures |= {
                     name: rival(stack, layout, module, frames=given) for name, (module, given) in RIVALS.items()
                 }
@@ -74,7 +75,8 @@ def drain(layout: Layout, channels: range, count: int) -> dict[str, Any]:
     frames = _interleaved(channels, per_channel)
     last_tick_ns = {frame.channel_id: frame.ts_last_ns // TICK_NS * TICK_NS for frame in frames[-len(channels) :]}
     channel_of = {number: known.channel_id for number, known in instruments_of(channels).items()}
-    waiting, ticks = set(channel_of), 0
+    waiting: set[int | str] = {*channel_of, *last_tick_ns}  # instruments for their state, channels for their last tick
+    ticks = 0
     with Tail(layout.bootstrap_servers, (topics.FEATURES_TICKS, topics.RISK_STATES), from_start=False) as tail:
         started = time.monotonic()
         sent = FrameProducer(layout.bootstrap_servers).replay(frames, speed=None)
@@ -84,8 +86,11 @@ def drain(layout: Layout, channels: range, count: int) -> dict[str, Any]:
             for message in tail.poll(0.01):
                 quiet_since = time.monotonic()
                 if message.place.topic == topics.FEATURES_TICKS:
-                    ticks += len(set(decode_ticks(message.value).tick_ns.tolist()))
+                    closed, channel = set(decode_ticks(message.value).tick_ns.tolist()), message.key.decode()
+                    ticks += len(closed)
                     tick_s = message.received_ns / 1e9
+                    if last_tick_ns[channel] in closed:
+                        waiting.discard(channel)
                     continue
                 state = cast("RiskState", codec.decode(topics.RISK_STATES, message.value))
                 # A state is published at least once a second of event time, so the last may be ten ticks old.
@@ -96,7 +101,7 @@ def drain(layout: Layout, channels: range, count: int) -> dict[str, Any]:
     return {
         "frames": sent.frames,
         "events": sent.events,
-        "events_per_s": 0 if waiting else round(sent.events / (state_s - started)),
+        "events_per_s": 0 if waiting else round(sent.events / (max(state_s, tick_s) - started)),
         "events_per_s_to_ticks": round(sent.events / (tick_s - started)),
         "events_per_s_sent": round(sent.events / sent_s),
         "ticks": ticks,
