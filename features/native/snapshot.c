@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define MAGIC UINT64_C(0x31504e534b444754) /* "TGDKSNP1" */
-#define VERSION 1u
+#define VERSION 2u
 
 struct header {
     uint64_t magic, size, checksum; /* checksum: of everything behind the header */

@@ -14,7 +14,11 @@ from schemas.events import Side
 
 TICK_S: Final = 0.1
 SIDES: Final = (Side.BID, Side.ASK)
-_INT64: Final = (-(2**63), 2**63 - 1)
+LOTS_MAX: Final = 2**55
+"""Most lots that a tick can count."""
+
+FADED: Final = 1e-200
+"""Below this a fading sum is nothing."""
 
 Features = dict[str, float | None]
 
@@ -30,7 +34,8 @@ class Fading:
     def tick(self, value: float) -> None:
         """Let one more tick pass, which brought ``value``."""
         keep = 2.0 ** (-TICK_S / self.half_life_s)
-        self.total = self.total * keep + value
+        total = self.total * keep + value
+        self.total = 0.0 if abs(total) < FADED else total
         self.ticks = self.ticks * keep + 1
 
     def mean(self) -> float:
@@ -148,27 +153,31 @@ class PlainFlow:
 
     def _liquidity_decay(self, book: PlainBook) -> float | None:
         """Half-life of an exponential law from censored times, with one recovery in one second as the prior."""
-        self.at_risk_s.tick(0)
-        self.recoveries.tick(0)
+        at_risk_s, recovered = 0.0, 0
         for side in SIDES:
-            self._follow(side, float(book.depth(side, 5)))
+            at_risk_s += TICK_S if side in self.shocks else 0.0
+            recovered += self._follow(side, float(book.depth(side, 5)))
+        self.at_risk_s.tick(at_risk_s)
+        self.recoveries.tick(recovered)
         self.hit.clear()
         if len(self.log_mids) < 600:
             return None
         return math.log(2) * (self.at_risk_s.total + 1) / (self.recoveries.total + 1)
 
-    def _follow(self, side: Side, depth: float) -> None:
+    def _follow(self, side: Side, depth: float) -> bool:
+        """Open, follow or close a side's shock; return whether it recovered."""
         usual = self.usual_depth[side].mean()
         shock = self.shocks.get(side)
+        recovered = False
         if shock is not None:
-            self.at_risk_s.total += TICK_S
             shock.lowest = min(shock.lowest, depth)
             if depth > shock.lowest and depth >= shock.lowest + (shock.usual - shock.lowest) / 2:
-                self.recoveries.total += 1
+                recovered = True
                 del self.shocks[side]
         if side in self.hit and depth < 0.8 * usual:
             self.shocks[side] = Shock(usual, depth)
         self.usual_depth[side].tick(depth)
+        return recovered
 
 
 def _sizes(book: PlainBook, bid: Top, ask: Top) -> Features:
@@ -213,4 +222,4 @@ def _price(top: Top, empty: float) -> float:
 
 
 def _saturated(value: int) -> int:
-    return min(max(value, _INT64[0]), _INT64[1])
+    return min(max(value, -LOTS_MAX), LOTS_MAX)
