@@ -5,7 +5,7 @@ Invariant: the kernel owns all state; this class only converts. ``restore(snapsh
 
 from dataclasses import dataclass, field
 from operator import itemgetter
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -68,7 +68,8 @@ class ChannelKernel:
 
     def apply(self, frame: Frame) -> FrameResult:
         """Apply one frame; columns must have the dtypes of ``schemas.frames.COLUMNS`` and be contiguous."""
-        result, expected, *rows = self._kernel.apply(
+        apply: Any = self._kernel.apply
+        result, expected, *rows = apply(
             *_COLUMNS(frame.columns), frame.seq_first, frame.seq_last, frame.ts_last_ns, frame.flags
         )
         tick_ns, instrument_id, status, ref_price, values = rows
@@ -90,9 +91,8 @@ class ChannelKernel:
         Returns:
             Nanoseconds of each event, the reading of the clock among them, and the rows that it closed; uint32.
         """
-        spent_ns, rows = self._kernel.apply_timed(
-            *_COLUMNS(frame.columns), frame.seq_first, frame.seq_last, frame.ts_last_ns, frame.flags
-        )
+        apply: Any = self._kernel.apply_timed
+        spent_ns, rows = apply(*_COLUMNS(frame.columns), frame.seq_first, frame.seq_last, frame.ts_last_ns, frame.flags)
         return np.frombuffer(spent_ns, np.uint32), np.frombuffer(rows, np.uint32)
 
     def snapshot(self) -> bytes:

@@ -13,13 +13,13 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from features.spec import FEATURE_NAMES, SPEC_HASH
+from features.spec import SCORED, SPEC_HASH
 from schemas.errors import MessageError
 
 SCALED: Final = b"tidegate.scaled.v2"
 SCORES: Final = b"tidegate.scores.v2"
 
-_WIDTH: Final = len(FEATURE_NAMES)
+_WIDTH: Final = len(SCORED)
 _HEAD: Final = struct.Struct("<18sI")
 """Format; check sum of all that follows."""
 
@@ -88,7 +88,7 @@ def encode_scaled(ticks: ScaledTicks) -> bytes:
         ticks.z,
         ticks.scored,
     )
-    return _write(SCALED, ticks.channel_id, _SCALED_COLUMNS, columns, degraded=False)
+    return _write(SCALED, ticks.channel_id, _SCALED_COLUMNS, columns=columns, degraded=False)
 
 
 def decode_scaled(raw: bytes) -> ScaledTicks:
@@ -104,7 +104,9 @@ def decode_scaled(raw: bytes) -> ScaledTicks:
 
 def encode_scores(scores: Scores) -> bytes:
     """Return scores as bytes."""
-    return _write(SCORES, scores.model_id, _SCORES_COLUMNS, (scores.error, scores.share), degraded=scores.degraded)
+    return _write(
+        SCORES, scores.model_id, _SCORES_COLUMNS, columns=(scores.error, scores.share), degraded=scores.degraded
+    )
 
 
 def decode_scores(raw: bytes) -> Scores:
@@ -117,7 +119,7 @@ def decode_scores(raw: bytes) -> Scores:
     return Scores(model_id, degraded, error, share)
 
 
-def _write(form: bytes, name: str, wanted: _Columns, columns: tuple[npt.NDArray[Any], ...], *, degraded: bool) -> bytes:
+def _write(form: bytes, name: str, wanted: _Columns, *, columns: tuple[npt.NDArray[Any], ...], degraded: bool) -> bytes:
     rows = len(columns[0])
     named = name.encode()
     parts = [np.ascontiguousarray(c, dtype=kind).tobytes() for (kind, _), c in zip(wanted, columns, strict=True)]

@@ -29,6 +29,7 @@ static bool is_sound(const struct frame *frame, size_t i)
 static void forget(struct instrument *instrument)
 {
     book_clear(&instrument->book);
+    instrument->flow.renewed = 1;
     instrument->status &= ~(uint32_t)STATUS_BOUND_HIT;
 }
 
@@ -114,6 +115,7 @@ void kernel_event(struct kernel *kernel, const struct frame *frame, size_t i)
         mark_bound(kernel, instrument);
     if (instrument->status & STATUS_STALE)
         return; /* a book under repair says nothing about flow */
+    flow_arrived(&instrument->flow, kernel->last_ts_ns);
     struct top after = top_of(&instrument->book);
     flow_book_changed(&instrument->flow, &before, &after);
     bool emptied = frame->kind[i] == KIND_EXECUTE &&

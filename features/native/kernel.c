@@ -9,6 +9,7 @@
 #define AHEAD_MIN 16 /* fewer instruments stay in the cache by themselves */
 #define AHEAD_INSTRUMENT 8
 #define AHEAD_BOOK 4
+#define MILLIONS 1e-24 /* price and lot size are in 1e-9 */
 #define LASTING (STATUS_STALE | STATUS_GAP | STATUS_HALTED | STATUS_BOUND_HIT)
 
 static bool reserve_rows(struct kernel *kernel, size_t more);
@@ -19,6 +20,8 @@ struct kernel *kernel_new(void)
     if (!kernel)
         return NULL;
     kernel->last_seq = kernel->last_ts_ns = -1;
+    kernel->first_share = NAN;
+    weights_init(&kernel->weights);
     if (!reserve_rows(kernel, 1)) {
         kernel_free(kernel);
         return NULL;
@@ -68,8 +71,12 @@ static void close_row(struct kernel *kernel, struct instrument *instrument, int6
 {
     size_t row = kernel->row_count++;
     struct shape *shape = &instrument->shape;
-    if (shape->is_due)
-        shape_update(shape, &instrument->book, instrument->tick_size);
+    shape->is_fresh = shape->is_due;
+    if (shape->is_due) {
+        const struct flow *flow = &instrument->flow;
+        double clip = flow->size_weight > 0 ? CLIP_TRADES * flow->size_sum / flow->size_weight : 0;
+        shape_update(shape, &instrument->book, &(struct reading){instrument->tick_size, clip, &kernel->weights});
+    }
     const struct top *top = &shape->top;
     uint32_t status = instrument->status & LASTING;
     status |= top->bid_qty ? 0 : STATUS_BID_EMPTY;
@@ -81,17 +88,26 @@ static void close_row(struct kernel *kernel, struct instrument *instrument, int6
     kernel->row_instrument_id[row] = instrument->id;
     kernel->row_status[row] = status;
     kernel->row_ref_price[row] = both ? top->bid_price + (top->ask_price - top->bid_price) / 2 : 0;
-    flow_tick(&instrument->flow, shape, &kernel->row_values[row * FEATURE_COUNT]);
+    bool defined = both && instrument->tick_size > 0;
+    const struct closing closing = {
+        .value_per_lot = defined ? shape->mid * (double)instrument->lot_size * MILLIONS : NAN,
+        .is_whole = !(status & STATUS_STALE),
+    };
+    flow_tick(&instrument->flow, shape, &closing, &kernel->row_values[row * FEATURE_COUNT]);
 }
 
 /* Ask for the memory of instruments that come soon, so that many of them cost no more than few. */
 static void close_rows(struct kernel *kernel, int64_t tick_ns)
 {
+    size_t first_row = kernel->row_count;
     for (uint32_t i = 0; i < kernel->instrument_count; i++) {
         if (i + 2 < kernel->instrument_count)
             flow_prefetch(&kernel->instruments[i + 2]->flow);
         close_row(kernel, kernel->instruments[i], tick_ns);
     }
+    if (tick_ns % (TICK_NS * TICKS_1S) == 0)
+        cross_second(kernel, tick_ns);
+    cross_write(kernel, first_row);
     kernel->counts.ticks++;
 }
 
@@ -105,8 +121,11 @@ static bool advance(struct kernel *kernel, int64_t ts_ns)
     bool jumped = kernel->last_ts_ns >= 0 && ts_ns - kernel->last_ts_ns > CLOCK_JUMP_NS_MAX;
     if (kernel->last_ts_ns < 0 || jumped) {
         kernel->counts.clock_jump += jumped;
-        for (uint32_t i = 0; jumped && i < kernel->instrument_count; i++)
+        kernel->first_share = NAN;
+        for (uint32_t i = 0; jumped && i < kernel->instrument_count; i++) {
             flow_init(&kernel->instruments[i]->flow); /* no window may reach over the silence */
+            kernel->instruments[i]->shape.is_due = true;
+        }
         kernel->next_tick_ns = (ts_ns / TICK_NS + 1) * TICK_NS;
     }
     for (; kernel->next_tick_ns <= ts_ns; kernel->next_tick_ns += TICK_NS) {

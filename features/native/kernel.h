@@ -42,6 +42,8 @@ struct kernel {
     int64_t last_ts_ns;  /* -1 before the first frame */
     int64_t next_tick_ns;
     struct kernel_counts counts;
+    struct weights weights;
+    double first_share; /* first_factor_share of the last whole second */
     /* Rows of the frame in hand; they grow with the widest frame and are then kept. */
     int64_t *row_tick_ns, *row_ref_price;
     uint32_t *row_instrument_id, *row_status;
@@ -85,6 +87,10 @@ struct instrument *kernel_instrument(struct kernel *kernel, uint32_t id);
 struct instrument *kernel_find(const struct kernel *kernel, uint32_t id);
 
 void kernel_free_instruments(struct kernel *kernel);
+
+/* Work out the features across instruments at a whole second; write the last ones into the rows of a tick. */
+void cross_second(struct kernel *kernel, int64_t tick_ns);
+void cross_write(const struct kernel *kernel, size_t first_row);
 
 /* Apply row `i` of a frame at the time that the clock has reached. */
 void kernel_event(struct kernel *kernel, const struct frame *frame, size_t i);
