@@ -36,7 +36,7 @@ integration: $(STAMPS)/dev $(STAMPS)/build $(STAMPS)/jars  ## integration tests 
 	$(PY) -m pytest -m integration
 
 bench: $(STAMPS)/dev $(STAMPS)/build $(STAMPS)/jars  ## every benchmark; results are printed, not committed
-	$(PY) -m benchmarks.bench_gate && $(PY) -m benchmarks.bench_features && $(PY) -m benchmarks.bench_history && $(PY) -m benchmarks.bench_path
+	$(PY) -m benchmarks.bench_gate && $(PY) -m benchmarks.bench_kernel && $(PY) -m benchmarks.bench_history && $(PY) -m benchmarks.bench_path
 
 model: $(STAMPS)/dev $(STAMPS)/build  ## rebuild the committed default model from its seed
 	$(PY) -m deploy.build_default_model --seed 7

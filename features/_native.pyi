@@ -21,6 +21,21 @@ class Kernel:
         flags: int,
         /,
     ) -> tuple[int, int, bytes, bytes, bytes, bytes, bytes]: ...
+    def apply_timed(
+        self,
+        ts_event_ns: npt.NDArray[Any],
+        instrument_id: npt.NDArray[Any],
+        kind: npt.NDArray[Any],
+        side: npt.NDArray[Any],
+        order_id: npt.NDArray[Any],
+        price: npt.NDArray[Any],
+        qty: npt.NDArray[Any],
+        seq_first: int,
+        seq_last: int,
+        ts_last_ns: int,
+        flags: int,
+        /,
+    ) -> tuple[bytes, bytes]: ...
     def snapshot(self) -> bytes: ...
     @classmethod
     def restore(cls, raw: bytes, /) -> Self: ...

@@ -4,6 +4,7 @@ Invariant: the kernel owns all state; this class only converts. ``restore(snapsh
 """
 
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any, Final, Self
 
 import numpy as np
@@ -14,7 +15,7 @@ from schemas.frames import Frame
 
 _DUPLICATE: Final = 1
 _GAP: Final = 2
-_ORDER: Final = ("ts_event_ns", "instrument_id", "kind", "side", "order_id", "price", "qty")
+_COLUMNS: Final = itemgetter("ts_event_ns", "instrument_id", "kind", "side", "order_id", "price", "qty")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,6 +41,13 @@ class FrameResult:
     duplicate: bool
 
 
+_NOTHING: Final = FrameResult(
+    np.empty(0, np.int64), np.empty(0, np.uint32), np.empty(0, np.uint32), np.empty(0, np.int64),
+    np.empty((0, FEATURE_COUNT)), None, duplicate=False,
+)  # fmt: skip
+"""What most frames lead to."""
+
+
 class ChannelKernel:
     """Books, features and clock of one channel."""
 
@@ -60,10 +68,13 @@ class ChannelKernel:
 
     def apply(self, frame: Frame) -> FrameResult:
         """Apply one frame; columns must have the dtypes of ``schemas.frames.COLUMNS`` and be contiguous."""
-        columns: list[Any] = [frame.columns[name] for name in _ORDER]
         apply: Any = self._kernel.apply
-        result, expected, *rows = apply(*columns, frame.seq_first, frame.seq_last, frame.ts_last_ns, int(frame.flags))
+        result, expected, *rows = apply(
+            *_COLUMNS(frame.columns), frame.seq_first, frame.seq_last, frame.ts_last_ns, frame.flags
+        )
         tick_ns, instrument_id, status, ref_price, values = rows
+        if not tick_ns and not result:
+            return _NOTHING
         return FrameResult(
             tick_ns=np.frombuffer(tick_ns, np.int64),
             instrument_id=np.frombuffer(instrument_id, np.uint32),
@@ -73,6 +84,16 @@ class ChannelKernel:
             gap=(expected, frame.seq_first) if result == _GAP else None,
             duplicate=result == _DUPLICATE,
         )
+
+    def apply_timed(self, frame: Frame) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+        """Apply one frame event by event, for benchmarks: rows are dropped, and no event's memory is asked for ahead.
+
+        Returns:
+            Nanoseconds of each event, the reading of the clock among them, and the rows that it closed; uint32.
+        """
+        apply: Any = self._kernel.apply_timed
+        spent_ns, rows = apply(*_COLUMNS(frame.columns), frame.seq_first, frame.seq_last, frame.ts_last_ns, frame.flags)
+        return np.frombuffer(spent_ns, np.uint32), np.frombuffer(rows, np.uint32)
 
     def snapshot(self) -> bytes:
         """Return the whole state as bytes."""

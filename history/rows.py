@@ -31,9 +31,16 @@ FEATURES: Final = (
     "spread_bps", "spread_ticks", "bid_qty_top", "ask_qty_top", "depth_bid_5", "depth_ask_5", "depth_total_10",
     "imbalance_l1", "imbalance_l5", "book_pressure", "ofi_1s", "ofi_10s", "trade_to_order", "add_rate", "cancel_rate",
     "trade_rate", "signed_trade_rate", "liquidity_decay_s", "realised_vol_60s", "mid_return_1s_bps",
-    "mid_return_10s_bps",
+    "mid_return_10s_bps", "microprice_bps", "imbalance_l2", "imbalance_l3", "imbalance_l4", "imbalance_l6",
+    "imbalance_l7", "imbalance_l8", "imbalance_l9", "imbalance_l10", "book_pressure_slow", "book_pressure_inverse",
+    "depth_bid_5bp", "depth_ask_5bp", "depth_bid_10bp", "depth_ask_10bp", "depth_bid_25bp", "depth_ask_25bp",
+    "book_slope_bid", "book_slope_ask", "buy_cost_bps", "sell_cost_bps", "ofi_deep_1s", "ofi_deep_10s",
+    "trade_imbalance_1s", "trade_imbalance_10s", "trade_to_order_1s", "trade_to_order_60s", "cancel_to_trade_1s",
+    "cancel_to_trade_10s", "cancel_to_trade_60s", "queue_depletion_bid", "queue_depletion_ask",
+    "liquidity_decay_events", "quote_lifetime_s", "burstiness", "vpin", "jump_share", "vol_ratio", "kyle_lambda",
+    "amihud", "mid_run", "lead_correlation", "first_factor_share",
 )  # fmt: skip
-"""Feature columns of table ``ticks``; a test compares them with the feature specification and the migration."""
+"""Feature columns of table ``ticks``; a test compares them with the feature specification and the migrations."""
 
 TICKS: Final = "ticks"
 TABLE_OF: Final = {

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from features.spec import FEATURE_NAMES, SPEC_HASH
+from features.spec import SCORED, SPEC_HASH
 from models.folder import CARD_FILE, ModelFolder
 from models.train import TrainReport
 from schemas.records import Tier
@@ -38,7 +38,7 @@ def write_card(model: ModelFolder, report: TrainReport, *, source: str, evaluati
 envelope that people set. It is never allowed to loosen them. Not for predicting prices, and not validated for any venue
 other than its training source.
 
-**Kind.** Variational autoencoder over {len(FEATURE_NAMES)} robustly scaled features of one tick (spec `{SPEC_HASH}`),
+**Kind.** Variational autoencoder over {len(SCORED)} robustly scaled features of one tick (spec `{SPEC_HASH}`),
 {report.parameters} parameters, scored deterministically at the posterior mean. Fallback: largest robust score.
 
 **Training data.** {source}. {report.rows:,} calm rows learned from, {report.held_out_rows:,} held out for calibration.

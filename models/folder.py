@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from features.spec import FEATURE_NAMES, SPEC_HASH
+from features.spec import SCORED_NAMES, SPEC_HASH
 from models.calibrate import Tail
 from models.scaling import Prior
 from models.tiers import TierLevels
@@ -73,7 +73,7 @@ def write_folder(model: ModelFolder) -> None:
     plain = {
         "model_id": model.model_id,
         "spec_hash": SPEC_HASH,
-        "features": list(FEATURE_NAMES),
+        "features": list(SCORED_NAMES),
         "tiers": {"enter": list(model.levels.enter), "leave": list(model.levels.leave)},
         "tail": model.tail.to_dict(),
         "simple_tail": model.simple_tail.to_dict(),

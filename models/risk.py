@@ -14,7 +14,7 @@ from typing import Final, Self
 
 import numpy as np
 
-from features.spec import FEATURES
+from features.spec import SCORED
 from models.calibrate import RULER_BYTES, ErrorRuler
 from models.folder import ModelFolder
 from models.tiers import STATE_BYTES, TierMachine
@@ -34,7 +34,7 @@ _VERSION: Final = 2
 _HEADER: Final = struct.Struct("<HHq")
 _ENTRY: Final = struct.Struct("<IqqB3x")
 _ENTRY_BYTES: Final = _ENTRY.size + 2 * RULER_BYTES + STATE_BYTES
-_DIRECTION = np.array([feature.adverse for feature in FEATURES])
+_DIRECTION = np.array([feature.adverse for feature in SCORED])
 
 
 @dataclass(slots=True)
@@ -248,11 +248,11 @@ class _Row:
         largest = np.argsort(-share, kind="stable")[:CAUSES]
         return tuple(
             FeatureCause(
-                name=FEATURES[j].name,
+                name=SCORED[j].name,
                 value=float(self.ticks.values[self.index, j]),
                 z=float(z[j]),
                 share=float(share[j]),
-                adverse=bool(z[j] * FEATURES[j].adverse > 0),
+                adverse=bool(z[j] * SCORED[j].adverse > 0),
             )
             for j in largest
         )

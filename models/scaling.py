@@ -1,4 +1,4 @@
-"""Causal robust scaling: each feature of each instrument against its own past, with bounded influence.
+"""Causal robust scaling: each scored feature of each instrument against its own past, with bounded influence.
 
 Location and scale follow the transformed feature by exponentially weighted steps whose size is clipped, so that a
 crisis of seconds cannot drag the ruler it is measured with (its influence is at most ``CLIP`` steps of half-life 30
@@ -17,7 +17,7 @@ from typing import Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from features.spec import FEATURES
+from features.spec import SCORED
 from models.wire import ScaledTicks
 from schemas.events import TickStatus
 from schemas.ticks import Ticks
@@ -51,8 +51,8 @@ SCALE_MIN: Final = 0.1
 _VERSION: Final = 2
 _HEADER: Final = struct.Struct("<HHIq")
 _ENTRY: Final = struct.Struct("<Iq")
-_LOG = np.array([f.transform == "log1p" for f in FEATURES])
-_ASINH = np.array([f.transform == "asinh" for f in FEATURES])
+_LOG = np.array([f.transform == "log1p" for f in SCORED])
+_ASINH = np.array([f.transform == "asinh" for f in SCORED])
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class _Ruler:
 
 
 def transform(values: Vector) -> Vector:
-    """Return ``(rows, features)`` raw values in the scale of ``features.spec``, finite; NaN stays NaN."""
+    """Return ``(rows, scored features)`` raw values in the scale of ``features.spec``, finite; NaN stays NaN."""
     out = np.where(_LOG, np.log1p(np.maximum(values, 0.0)), values)
     return np.clip(np.where(_ASINH, np.arcsinh(values), out), -MOVED_MAX, MOVED_MAX)
 
@@ -91,10 +91,10 @@ class Scaler:
     def step(self, ticks: Ticks) -> ScaledTicks:
         """Return the rows with their scores, and learn from them; ticks seen before are left out.
 
-        A stale row is neither scored nor learned from. A null feature scores 0.
+        A stale row is neither scored nor learned from. A null feature scores 0. Only the scored features go on.
         """
         keep = np.flatnonzero(ticks.tick_ns > self._last_tick_ns)
-        values = ticks.values[keep]
+        values = ticks.values[keep, : len(SCORED)]
         moved = transform(values)
         z = np.zeros(values.shape, dtype=np.float32)
         scored = np.zeros(len(keep), dtype=np.bool_)
@@ -116,7 +116,7 @@ class Scaler:
 
     def to_bytes(self) -> bytes:
         """Return the whole state."""
-        parts = [_HEADER.pack(_VERSION, len(FEATURES), len(self._rulers), self._last_tick_ns)]
+        parts = [_HEADER.pack(_VERSION, len(SCORED), len(self._rulers), self._last_tick_ns)]
         for instrument_id, ruler in self._rulers.items():
             parts.append(_ENTRY.pack(instrument_id, ruler.ticks))
             parts += [ruler.seen.tobytes(), ruler.location.tobytes(), ruler.scale.tobytes()]
@@ -132,7 +132,7 @@ class Scaler:
         if len(raw) < _HEADER.size:
             raise ValueError("scaler state is cut short")
         version, features, count, last_tick_ns = _HEADER.unpack_from(raw)
-        if version != _VERSION or features != len(FEATURES):
+        if version != _VERSION or features != len(SCORED):
             raise ValueError(f"scaler state of version {version} with {features} features")
         size = _ENTRY.size + 24 * features
         if len(raw) != _HEADER.size + count * size:
@@ -172,8 +172,8 @@ class Scaler:
     def _new_ruler(self, instrument_id: int) -> _Ruler:
         prior = self._priors.get(instrument_id)
         if prior is None:
-            nothing = np.zeros(len(FEATURES))
-            return _Ruler(0, nothing, nothing.copy(), np.full(len(FEATURES), SCALE_MIN))
+            nothing = np.zeros(len(SCORED))
+            return _Ruler(0, nothing, nothing.copy(), np.full(len(SCORED), SCALE_MIN))
         fitted = np.isfinite(prior.location) & np.isfinite(prior.scale)
         return _Ruler(
             WARMUP_TICKS - WINDOW_TICKS,

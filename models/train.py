@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from features.spec import FEATURES
+from features.spec import SCORED
 from models.calibrate import fit_tail
 from models.export import export
 from models.folder import ONNX_FILE, ModelFolder, write_folder
@@ -74,7 +74,7 @@ def train_from_ticks(
     held_out = _scaled(sessions[split:], priors)
     net, loss = _fit(_rows(learning), seed)
     out.mkdir(parents=True, exist_ok=True)
-    difference = export(net, out / ONNX_FILE, features=len(FEATURES))
+    difference = export(net, out / ONNX_FILE, features=len(SCORED))
     tail = fit_tail(_errors(LocalScorer(out, model_id), held_out))
     simple_tail = fit_tail(_errors(SimpleScorer(model_id), held_out))
     model = ModelFolder(model_id, out, priors, tail, simple_tail, levels)
@@ -84,7 +84,7 @@ def train_from_ticks(
 
 
 def _priors(messages: list[Ticks]) -> dict[int, Prior]:
-    values = np.concatenate([ticks.values for ticks in messages])
+    values = np.concatenate([ticks.values[:, : len(SCORED)] for ticks in messages])
     instruments = np.concatenate([ticks.instrument_id for ticks in messages])
     whole = np.concatenate([ticks.status for ticks in messages]) & TickStatus.STALE == 0
     priors = {}

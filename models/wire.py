@@ -13,13 +13,13 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from features.spec import FEATURE_NAMES, SPEC_HASH
+from features.spec import SCORED, SPEC_HASH
 from schemas.errors import MessageError
 
 SCALED: Final = b"tidegate.scaled.v2"
 SCORES: Final = b"tidegate.scores.v2"
 
-_WIDTH: Final = len(FEATURE_NAMES)
+_WIDTH: Final = len(SCORED)
 _HEAD: Final = struct.Struct("<18sI")
 """Format; check sum of all that follows."""
 

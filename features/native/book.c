@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LEVELS_FIRST 64u
-#define ORDERS_FIRST 256u
+#define LEVELS_FIRST 16u
+#define ORDERS_FIRST 64u
 
 static struct side *side_of(struct book *book, int side)
 {
@@ -249,10 +249,13 @@ int book_set_level(struct book *book, int side, int64_t price, int64_t qty)
     return BOOK_OK;
 }
 
-const struct level *book_best(const struct book *book, int side)
+void book_prefetch(const struct book *book, uint64_t order_id)
 {
-    const struct side *levels = &book->sides[side > 0 ? 0 : 1];
-    return levels->count ? &levels->levels[levels->count - 1] : NULL;
+    if (book->order_capacity)
+        __builtin_prefetch(&book->orders[slot_of(book, order_id)], 1);
+    for (int which = 0; which < 2; which++)
+        if (book->sides[which].count)
+            __builtin_prefetch(&book->sides[which].levels[book->sides[which].count - 1], 1);
 }
 
 int64_t book_depth(const struct book *book, int side, uint32_t levels_max)

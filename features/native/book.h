@@ -13,6 +13,7 @@
 #define TIDEGATE_BOOK_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define BOOK_LEVELS_MAX (1u << 16)
@@ -62,8 +63,15 @@ int book_replace(struct book *book, struct book_counts *counts, const struct res
 /* Set a level's total; 0 removes it. */
 int book_set_level(struct book *book, int side, int64_t price, int64_t qty);
 
+/* Ask for the memory that an event of this order will touch. */
+void book_prefetch(const struct book *book, uint64_t order_id);
+
 /* Best level, NULL when the side is empty. `side` is +1 or -1. */
-const struct level *book_best(const struct book *book, int side);
+static inline const struct level *book_best(const struct book *book, int side)
+{
+    const struct side *levels = &book->sides[side > 0 ? 0 : 1];
+    return levels->count ? &levels->levels[levels->count - 1] : NULL;
+}
 
 /* Lots within the best `levels` levels. */
 int64_t book_depth(const struct book *book, int side, uint32_t levels);

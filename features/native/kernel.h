@@ -20,6 +20,12 @@ struct instrument {
     int64_t tick_size, lot_size;
     struct book book;
     struct flow flow;
+    struct shape shape;
+};
+
+struct place {
+    uint32_t id;
+    struct instrument *instrument; /* NULL: empty */
 };
 
 struct kernel_counts {
@@ -29,12 +35,15 @@ struct kernel_counts {
 
 struct kernel {
     struct instrument **instruments; /* ascending id */
-    uint32_t instrument_count, instrument_capacity;
-    uint32_t last_found; /* events come in runs: where the last one was */
+    uint32_t instrument_count, instrument_capacity, map_capacity;
+    struct place *map;             /* by hash of the id; its capacity is a power of two, at most half full */
+    struct instrument *last_found; /* events come in runs */
     int64_t last_seq;    /* -1 before the first frame */
     int64_t last_ts_ns;  /* -1 before the first frame */
     int64_t next_tick_ns;
     struct kernel_counts counts;
+    struct weights weights;
+    double first_share; /* first_factor_share of the last whole second */
     /* Rows of the frame in hand; they grow with the widest frame and are then kept. */
     int64_t *row_tick_ns, *row_ref_price;
     uint32_t *row_instrument_id, *row_status;
@@ -61,12 +70,29 @@ void kernel_free(struct kernel *kernel);
 /* Apply one frame. Rows of closed ticks are in the `row_` arrays until the next call. `*expected_seq` is set on a gap. */
 enum kernel_result kernel_apply(struct kernel *kernel, const struct frame *frame, int64_t *expected_seq);
 
+/* Apply a frame event by event; write the nanoseconds and the closed rows of each. For benchmarks. */
+void kernel_apply_timed(struct kernel *kernel, const struct frame *frame, uint32_t *spent_ns, uint32_t *rows);
+
 /* Snapshot: size, then bytes. Restore returns NULL and sets `*why` when the bytes are not a snapshot of this version. */
 size_t kernel_snapshot_size(const struct kernel *kernel);
 void kernel_snapshot(const struct kernel *kernel, uint8_t *out);
 struct kernel *kernel_restore(const uint8_t *bytes, size_t size, const char **why);
 
-/* For snapshot.c. */
+/* Between the files of the kernel. */
+
+/* Return the instrument, made stale and empty the first time; NULL at the bound or without memory. */
 struct instrument *kernel_instrument(struct kernel *kernel, uint32_t id);
+
+/* Return the instrument, NULL when there is none. */
+struct instrument *kernel_find(const struct kernel *kernel, uint32_t id);
+
+void kernel_free_instruments(struct kernel *kernel);
+
+/* Work out the features across instruments at a whole second; write the last ones into the rows of a tick. */
+void cross_second(struct kernel *kernel, int64_t tick_ns);
+void cross_write(const struct kernel *kernel, size_t first_row);
+
+/* Apply row `i` of a frame at the time that the clock has reached. */
+void kernel_event(struct kernel *kernel, const struct frame *frame, size_t i);
 
 #endif

@@ -58,26 +58,35 @@ static int take_column(PyObject *object, Py_buffer *view, const char *format, Py
 }
 
 #define COLUMNS 7
+#define ARGUMENTS (COLUMNS + 4)
 
-static PyObject *Kernel_apply(KernelObject *self, PyObject *args)
+static void release(Py_buffer *views, int count)
+{
+    while (count-- > 0)
+        PyBuffer_Release(&views[count]);
+}
+
+/* Columns and four numbers as a frame; the caller releases the views. */
+static int take_frame(PyObject *const *args, Py_ssize_t count, struct frame *frame, Py_buffer views[COLUMNS])
 {
     static const char *const formats[COLUMNS] = {"l", "I", "B", "b", "L", "l", "l"};
-    PyObject *columns[COLUMNS];
-    struct frame frame = {0};
-    long long seq_first, seq_last, ts_last_ns;
-    int flags;
-    if (!PyArg_ParseTuple(args, "OOOOOOOLLLi", &columns[0], &columns[1], &columns[2], &columns[3], &columns[4], &columns[5],
-                          &columns[6], &seq_first, &seq_last, &ts_last_ns, &flags))
-        return NULL;
-    Py_buffer views[COLUMNS];
+    if (count != ARGUMENTS) {
+        PyErr_Format(PyExc_TypeError, "wanted %d arguments, got %zd", ARGUMENTS, count);
+        return -1;
+    }
+    long long numbers[ARGUMENTS - COLUMNS];
+    for (int i = 0; i < ARGUMENTS - COLUMNS; i++) {
+        numbers[i] = PyLong_AsLongLong(args[COLUMNS + i]);
+        if (numbers[i] == -1 && PyErr_Occurred())
+            return -1;
+    }
     Py_ssize_t rows = -1;
     for (int i = 0; i < COLUMNS; i++)
-        if (take_column(columns[i], &views[i], formats[i], &rows) < 0) {
-            while (i-- > 0)
-                PyBuffer_Release(&views[i]);
-            return NULL;
+        if (take_column(args[i], &views[i], formats[i], &rows) < 0) {
+            release(views, i);
+            return -1;
         }
-    frame = (struct frame){
+    *frame = (struct frame){
         .rows = (size_t)rows,
         .ts_event_ns = views[0].buf,
         .instrument_id = views[1].buf,
@@ -86,19 +95,27 @@ static PyObject *Kernel_apply(KernelObject *self, PyObject *args)
         .order_id = views[4].buf,
         .price = views[5].buf,
         .qty = views[6].buf,
-        .seq_first = seq_first,
-        .seq_last = seq_last,
-        .ts_last_ns = ts_last_ns,
-        .flags = flags,
+        .seq_first = numbers[0],
+        .seq_last = numbers[1],
+        .ts_last_ns = numbers[2],
+        .flags = (int32_t)numbers[3],
     };
+    return 0;
+}
+
+static PyObject *Kernel_apply(KernelObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    struct frame frame;
+    Py_buffer views[COLUMNS];
+    if (take_frame(args, count, &frame, views) < 0)
+        return NULL;
     int64_t expected = 0;
     enum kernel_result result;
     struct kernel *kernel = self->kernel;
     Py_BEGIN_ALLOW_THREADS
     result = kernel_apply(kernel, &frame, &expected);
     Py_END_ALLOW_THREADS
-    for (int i = 0; i < COLUMNS; i++)
-        PyBuffer_Release(&views[i]);
+    release(views, COLUMNS);
     if (result == KERNEL_NO_MEMORY)
         return PyErr_NoMemory();
     size_t n = kernel->row_count;
@@ -108,6 +125,24 @@ static PyObject *Kernel_apply(KernelObject *self, PyObject *args)
                          (Py_ssize_t)(n * sizeof(uint32_t)), (char *)kernel->row_ref_price,
                          (Py_ssize_t)(n * sizeof(int64_t)), (char *)kernel->row_values,
                          (Py_ssize_t)(n * FEATURE_COUNT * sizeof(double)));
+}
+
+static PyObject *Kernel_apply_timed(KernelObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    struct frame frame;
+    Py_buffer views[COLUMNS];
+    if (take_frame(args, count, &frame, views) < 0)
+        return NULL;
+    Py_ssize_t size = (Py_ssize_t)(frame.rows * sizeof(uint32_t));
+    PyObject *spent_ns = PyBytes_FromStringAndSize(NULL, size), *rows = PyBytes_FromStringAndSize(NULL, size);
+    if (spent_ns && rows)
+        kernel_apply_timed(self->kernel, &frame, (uint32_t *)PyBytes_AS_STRING(spent_ns), (uint32_t *)PyBytes_AS_STRING(rows));
+    release(views, COLUMNS);
+    if (spent_ns && rows)
+        return Py_BuildValue("NN", spent_ns, rows);
+    Py_XDECREF(spent_ns);
+    Py_XDECREF(rows);
+    return NULL;
 }
 
 static PyObject *Kernel_snapshot(KernelObject *self, PyObject *unused)
@@ -191,7 +226,8 @@ static PyObject *get_last_ts(KernelObject *self, void *unused)
 }
 
 static PyMethodDef kernel_methods[] = {
-    {"apply", (PyCFunction)Kernel_apply, METH_VARARGS, NULL},
+    {"apply", (PyCFunction)(void (*)(void))Kernel_apply, METH_FASTCALL, NULL},
+    {"apply_timed", (PyCFunction)(void (*)(void))Kernel_apply_timed, METH_FASTCALL, NULL},
     {"snapshot", (PyCFunction)Kernel_snapshot, METH_NOARGS, NULL},
     {"restore", (PyCFunction)Kernel_restore, METH_O | METH_CLASS, NULL},
     {"counters", (PyCFunction)Kernel_counters, METH_NOARGS, NULL},

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define MAGIC UINT64_C(0x31504e534b444754) /* "TGDKSNP1" */
-#define VERSION 1u
+#define VERSION 2u
 
 struct header {
     uint64_t magic, size, checksum; /* checksum: of everything behind the header */
@@ -16,6 +16,7 @@ struct header {
 
 struct channel_part {
     int64_t last_seq, last_ts_ns, next_tick_ns;
+    double first_share;
     struct kernel_counts counts;
 };
 
@@ -76,7 +77,7 @@ static uint8_t *put(uint8_t *out, const void *from, size_t size)
 void kernel_snapshot(const struct kernel *kernel, uint8_t *out)
 {
     uint8_t *at = out + sizeof(struct header);
-    struct channel_part channel = {kernel->last_seq, kernel->last_ts_ns, kernel->next_tick_ns, kernel->counts};
+    struct channel_part channel = {kernel->last_seq, kernel->last_ts_ns, kernel->next_tick_ns, kernel->first_share, kernel->counts};
     at = put(at, &channel, sizeof channel);
     for (uint32_t i = 0; i < kernel->instrument_count; i++) {
         const struct instrument *instrument = kernel->instruments[i];
@@ -164,6 +165,7 @@ struct kernel *kernel_restore(const uint8_t *bytes, size_t size, const char **wh
     kernel->last_seq = channel.last_seq;
     kernel->last_ts_ns = channel.last_ts_ns;
     kernel->next_tick_ns = channel.next_tick_ns;
+    kernel->first_share = channel.first_share;
     kernel->counts = channel.counts;
     for (uint32_t i = 0; at && i < header.instrument_count; i++)
         at = take(kernel, at, end);

@@ -12,7 +12,10 @@ import numpy as np
 
 from features.channel import FrameResult
 from features.reference.book import PlainBook, PlainOrder
-from features.reference.flow import SIDES, PlainFlow
+from features.reference.cross import Member, first_factor_share, lead_correlations
+from features.reference.flow import Definition, PlainFlow, in_order
+from features.reference.shape import SIDES
+from features.reference.windows import Features
 from features.spec import FEATURE_NAMES
 from schemas.events import FrameFlag, Kind, Side, TickStatus
 from schemas.frames import Frame
@@ -28,7 +31,7 @@ _COUNTED: Final = (
     "clamped_level", "duplicate_order", "bad_event",
 )  # fmt: skip
 
-TickRow = tuple[int, int, TickStatus, int, list[float]]
+TickRow = tuple[int, int, TickStatus, int, Features]
 """``(tick_ns, instrument_id, status, ref_price, values)``."""
 
 
@@ -52,7 +55,7 @@ class PlainInstrument:
     book: PlainBook
     flow: PlainFlow = field(default_factory=PlainFlow)
     status: TickStatus = TickStatus.STALE
-    tick_size: int = 0
+    definition: Definition = field(default_factory=Definition)
     rebuilding: bool = False
 
 
@@ -65,6 +68,8 @@ class PlainChannel:
         self.last_seq = -1
         self.last_ts_ns = -1
         self._next_tick_ns = 0
+        self._across: dict[int, Features] = {}  # of the last whole second
+        self._share: float | None = None
 
     def apply(self, frame: Frame) -> FrameResult:
         """Apply one frame and return the rows that it closed."""
@@ -115,14 +120,34 @@ class PlainChannel:
             started = False
             for instrument in self.instruments.values():  # no window may reach over the silence
                 instrument.flow = PlainFlow()
+            self._across, self._share = {}, None
         if not started:
             self._next_tick_ns = (ts_ns // TICK_NS + 1) * TICK_NS
         rows = []
         while self._next_tick_ns <= ts_ns:
-            rows += [_closed(self._next_tick_ns, *item) for item in sorted(self.instruments.items())]
+            rows += self._close(self._next_tick_ns)
             self._next_tick_ns += TICK_NS
             self.counts["ticks"] += 1
         self.last_ts_ns = ts_ns
+        return rows
+
+    def _close(self, tick_ns: int) -> list[TickRow]:
+        rows = [_closed(tick_ns, *item) for item in sorted(self.instruments.items())]
+        if tick_ns % NS_PER_S == 0:
+            first = tick_ns // NS_PER_S - 59
+            members = {}
+            for id_, instrument in sorted(self.instruments.items()):
+                steps = instrument.flow.moves.steps
+                ago = [(tick_ns // NS_PER_S - second) * 10 for second in range(first, first + 60)]
+                returns = [steps[-1 - ticks] if ticks < len(steps) else None for ticks in ago]
+                members[id_] = Member(instrument.flow.traded[60].total, returns)
+            correlations, share = lead_correlations(members), first_factor_share(members)
+            self._across = {
+                id_: {"lead_correlation": correlations[id_], "first_factor_share": share} for id_ in members
+            }
+            self._share = share
+        for _, id_, _, _, found in rows:
+            found.update(self._across.get(id_, {"first_factor_share": self._share}))
         return rows
 
     def _apply_event(self, event: PlainEvent) -> None:
@@ -142,12 +167,14 @@ class PlainChannel:
         _apply_to_book(book, event)
         if TickStatus.STALE in instrument.status:  # a book under repair says nothing about flow
             return
+        flow.now.events += 1
+        flow.arrivals.arrive(self.last_ts_ns)
         after = {side: book.top(side) for side in SIDES}
         flow.book_changed(before, after)
         if event.kind == Kind.EXECUTE:
             side = Side(event.side)
             if before[side].price is not None and after[side].price != before[side].price:
-                flow.hit.add(side)
+                flow.now.hit.add(side)
 
 
 def _events(frame: Frame) -> Iterator[PlainEvent]:
@@ -172,6 +199,7 @@ def _apply_to_whole(instrument: PlainInstrument, event: PlainEvent) -> None:
     match event.kind:
         case Kind.SNAPSHOT_BEGIN:
             instrument.book.clear()
+            instrument.flow.now.renewed = True
             instrument.status |= TickStatus.STALE
             instrument.rebuilding = True
         case Kind.SNAPSHOT_END:
@@ -179,6 +207,7 @@ def _apply_to_whole(instrument: PlainInstrument, event: PlainEvent) -> None:
             instrument.rebuilding = False
         case Kind.CLEAR:
             instrument.book.clear()
+            instrument.flow.now.renewed = True
             instrument.status &= whole
             instrument.rebuilding = False
         case Kind.HALT:
@@ -186,20 +215,20 @@ def _apply_to_whole(instrument: PlainInstrument, event: PlainEvent) -> None:
         case Kind.RESUME:
             instrument.status &= ~TickStatus.HALTED
         case Kind.DEFINE:
-            instrument.tick_size = event.price
+            instrument.definition = Definition(event.price, event.qty)
 
 
 def _apply_to_flow(instrument: PlainInstrument, event: PlainEvent) -> None:
-    flow = instrument.flow
+    now = instrument.flow.now
     if event.kind == Kind.ADD and not instrument.rebuilding:  # an order that a snapshot lists was added before
-        flow.added += 1
+        now.added += 1
     elif event.kind == Kind.REPLACE:
-        flow.added += 1
-        flow.cancelled += 1
+        now.added += 1
+        now.cancelled += 1
     elif event.kind in (Kind.REDUCE, Kind.DELETE):
-        flow.cancelled += 1
+        now.cancelled += 1
     elif event.kind == Kind.EXECUTE or event.kind in _TRADES:
-        flow.trade(Side(event.side), event.qty)
+        instrument.flow.trade(Side(event.side), event.qty)
 
 
 def _apply_to_book(book: PlainBook, event: PlainEvent) -> None:
@@ -226,7 +255,10 @@ def _closed(tick_ns: int, instrument_id: int, instrument: PlainInstrument) -> Ti
         mid = bid + abs(ask - bid) // 2 * (1 if ask >= bid else -1)  # half a unit is rounded towards the bid
         status |= TickStatus.LOCKED if bid == ask else TickStatus(0)
         status |= TickStatus.CROSSED if bid > ask else TickStatus(0)
-    return tick_ns, instrument_id, status, mid, instrument.flow.close(instrument.book, instrument.tick_size)
+    found = instrument.flow.close(
+        instrument.book, instrument.definition, is_whole=TickStatus.STALE not in instrument.status
+    )
+    return tick_ns, instrument_id, status, mid, found
 
 
 def _result(rows: list[TickRow], *, gap: tuple[int, int] | None, duplicate: bool) -> FrameResult:
@@ -235,7 +267,7 @@ def _result(rows: list[TickRow], *, gap: tuple[int, int] | None, duplicate: bool
         instrument_id=np.array([row[1] for row in rows], np.uint32),
         status=np.array([int(row[2]) for row in rows], np.uint32),
         ref_price=np.array([row[3] for row in rows], np.int64),
-        values=np.array([row[4] for row in rows], np.float64).reshape(-1, len(FEATURE_NAMES)),
+        values=np.array([in_order(row[4]) for row in rows], np.float64).reshape(-1, len(FEATURE_NAMES)),
         gap=gap,
         duplicate=duplicate,
     )

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from features.channel import ChannelKernel, FrameResult
 from features.reference.channel import PlainChannel
-from features.spec import FEATURE_NAMES
+from features.spec import FEATURE_NAMES, FEATURES
 from feeds.blocks import Row, block_of
 from feeds.framing import frames_of
 from feeds.lobster.reader import open_session
@@ -27,8 +27,10 @@ from schemas.units import NS_PER_MS, NS_PER_S, TICK_NS
 
 START = 10_000 * TICK_NS + 3 * NS_PER_MS
 TICK_SIZE = 10_000_000
-SUMMED_IN_ANOTHER_ORDER = ("realised_vol_60s",)
-RETURNS = ("mid_return_1s_bps", "mid_return_10s_bps", "realised_vol_60s")
+ACROSS = ("lead_correlation", "first_factor_share")
+SUMMED_IN_ANOTHER_ORDER = ("realised_vol_60s", *ACROSS)
+RETURNS = ("mid_return_1s_bps", "mid_return_10s_bps", "realised_vol_60s", "jump_share", "vol_ratio", *ACROSS)
+PER_VALUE = ("kyle_lambda", "amihud")
 
 BOOK_KINDS = (Kind.ADD, Kind.REDUCE, Kind.DELETE, Kind.EXECUTE, Kind.REPLACE, Kind.LEVEL_SET)
 ALL_KINDS = (*range(16), *BOOK_KINDS * 4, *(Kind.ADD,) * 12)
@@ -128,6 +130,7 @@ def same(found: dict[str, Values], wanted: dict[str, Values], names: tuple[str, 
 def close(found: dict[str, Values], wanted: dict[str, Values], names: tuple[str, ...], rtol: float) -> None:
     for name in names:
         atol = 1e-8 if name in RETURNS and rtol > 1e-12 else 0  # bp; of logarithms near 30
+        atol = 1e-9 if name in ACROSS else atol
         np.testing.assert_allclose(found[name], wanted[name], rtol=rtol, atol=atol, err_msg=name)
 
 
@@ -251,8 +254,9 @@ def test_doubled_prices_and_tick_size_leave_every_feature_as_it_was(seed: int) -
     rows = Stream(seed, hostile=False).rows(400)
     doubled = [(*row[:5], 2 * row[5], row[6]) for row in rows]
     found, wanted = values(run(doubled)), values(run(rows))
-    same(found, wanted, tuple(name for name in FEATURE_NAMES if name not in RETURNS))
+    same(found, wanted, tuple(name for name in FEATURE_NAMES if name not in RETURNS + PER_VALUE))
     close(found, wanted, RETURNS, rtol=1e-9)  # log(2 a) - log(2 b) rounds where log(a) - log(b) does not
+    close({name: 2 * found[name] for name in PER_VALUE}, wanted, PER_VALUE, rtol=1e-9)
 
 
 @settings(max_examples=10, deadline=None)
@@ -261,9 +265,10 @@ def test_doubled_lots_double_sizes_and_leave_ratios_as_they_were(seed: int) -> N
     rows = Stream(seed, hostile=False).rows(400)
     doubled = [row if row[2] > Kind.LEVEL_SET else (*row[:6], 2 * row[6]) for row in rows]
     found, wanted = values(run(doubled)), values(run(rows))
-    sizes = ("bid_qty_top", "ask_qty_top", "depth_bid_5", "depth_ask_5", "depth_total_10", "signed_trade_rate")
-    same(found, wanted, tuple(name for name in FEATURE_NAMES if name not in sizes))
+    sizes = tuple(feature.name for feature in FEATURES if feature.unit.startswith("lots"))
+    same(found, wanted, tuple(name for name in FEATURE_NAMES if name not in sizes + PER_VALUE))
     same(found, {name: 2 * wanted[name] for name in sizes}, sizes)
+    same({name: 2 * found[name] for name in PER_VALUE}, wanted, PER_VALUE)
 
 
 @settings(max_examples=10, deadline=None)
@@ -275,13 +280,34 @@ def test_mirrored_book_swaps_sides_and_turns_signs(seed: int) -> None:
         row if row[2] > Kind.LEVEL_SET else (*row[:3], -row[3], row[4], mirror - row[5], row[6]) for row in rows
     ]
     found, wanted = values(run(mirrored)), values(run(rows))
-    swapped = (("bid_qty_top", "ask_qty_top"), ("depth_bid_5", "depth_ask_5"))
+    swapped = (
+        ("bid_qty_top", "ask_qty_top"),
+        ("depth_bid_5", "depth_ask_5"),
+        ("book_slope_bid", "book_slope_ask"),
+        ("queue_depletion_bid", "queue_depletion_ask"),
+    )
     for name, other in (*swapped, *(pair[::-1] for pair in swapped)):
         np.testing.assert_array_equal(found[name], wanted[other], err_msg=name)
-    turned = ("imbalance_l1", "imbalance_l5", "book_pressure", "ofi_1s", "ofi_10s", "signed_trade_rate")
+    turned = tuple(
+        name
+        for name in FEATURE_NAMES
+        if name.startswith(("imbalance", "book_pressure", "ofi", "trade_imbalance"))
+        or name in {"signed_trade_rate", "mid_run"}
+    )
     same(found, {name: 0.0 - wanted[name] for name in turned}, turned)
-    kept = ("spread_ticks", "depth_total_10", "trade_to_order", "add_rate", "cancel_rate", "trade_rate")
-    same(found, wanted, (*kept, "liquidity_decay_s"))
+    kept = (
+        "spread_ticks",
+        "depth_total_10",
+        "trade_to_order",
+        "add_rate",
+        "cancel_rate",
+        "trade_rate",
+        "vpin",
+        "burstiness",
+    )
+    same(
+        found, wanted, (*kept, "liquidity_decay_s", "liquidity_decay_events", "quote_lifetime_s", "cancel_to_trade_1s")
+    )
 
 
 @settings(max_examples=10, deadline=None)
@@ -292,7 +318,8 @@ def test_an_instrument_does_not_feel_its_neighbours(seed: int) -> None:
     found, wanted = run(own), run(rows)
     of_first = fixed(wanted)[:, 1] == 1
     np.testing.assert_array_equal(fixed(found), fixed(wanted)[of_first])
-    same(values(found), {name: column[of_first] for name, column in values(wanted).items()})
+    alone = tuple(name for name in FEATURE_NAMES if name not in ACROSS)
+    same(values(found), {name: column[of_first] for name, column in values(wanted).items()}, alone)
 
 
 def opened(*rows: tuple[int, ...]) -> list[Row]:

@@ -97,4 +97,7 @@ def test_name_that_does_not_fit_is_refused(folder: Path, name: str) -> None:
 def test_committed_migrations_bear_a_second_run() -> None:
     for migration in read_migrations():
         for statement in migration.statements:
-            assert statement.startswith(("CREATE TABLE IF NOT EXISTS", "CREATE OR REPLACE VIEW")), migration.name
+            bears = ("CREATE TABLE IF NOT EXISTS", "CREATE OR REPLACE VIEW", "ALTER TABLE")
+            assert statement.startswith(bears), migration.name
+            added = statement.count("ADD COLUMN IF NOT EXISTS ")
+            assert not statement.startswith("ALTER") or added == statement.count(",\n") + 1, migration.name

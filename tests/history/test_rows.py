@@ -45,7 +45,17 @@ def tick_message(
 
 
 def columns_of(table: str) -> list[str]:
-    """Return the column names in the migrations."""
+    """Return the column names in the migrations: of the table as it was made, then those added."""
+    return created(table) + [
+        name
+        for migration in read_migrations()
+        for statement in migration.statements
+        if statement.startswith(f"ALTER TABLE {table}\n")
+        for name in re.findall(r"ADD COLUMN IF NOT EXISTS (\w+) ", statement)
+    ]
+
+
+def created(table: str) -> list[str]:
     for migration in read_migrations():
         for statement in migration.statements:
             if statement.startswith(f"CREATE TABLE IF NOT EXISTS {table}\n"):

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from features.spec import FEATURE_NAMES, FEATURES, SPEC_HASH
+from features.spec import SCORED, SCORED_NAMES, SPEC_HASH
 from models.calibrate import Tail, fit_tail
 from models.folder import ModelFolder
 from models.scaling import Prior
@@ -15,7 +15,7 @@ from models.tiers import TierLevels
 from schemas.ticks import Ticks
 from schemas.units import TICK_NS
 
-FEATURE_COUNT = len(FEATURES)
+FEATURE_COUNT = len(SCORED)
 
 
 @pytest.fixture(scope="session")
@@ -49,7 +49,7 @@ def make_ticks() -> Callable[..., Ticks]:
             channel_id="TEST",
             epoch=1,
             spec_hash=spec_hash,
-            feature_names=FEATURE_NAMES,
+            feature_names=SCORED_NAMES,
             tick_ns=np.repeat(np.arange(first, first + count, dtype=np.int64) * TICK_NS, instruments),
             instrument_id=np.tile(np.array(instrument_ids, dtype=np.uint32), count),
             status=np.full(rows, status, dtype=np.uint32),

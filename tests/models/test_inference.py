@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from features.spec import FEATURE_NAMES
+from features.spec import SCORED_NAMES
 from models.folder import ModelError, ModelFolder, read_folder
 from models.inference import FallbackScorer, LocalScorer, SimpleScorer, score_bytes
 from models.scaling import Scaler
@@ -14,7 +14,7 @@ from models.wire import ScaledTicks, Scores, decode_scores, encode_scaled
 from schemas.errors import MessageError
 from schemas.ticks import Ticks, encode_ticks
 
-COUNT = len(FEATURE_NAMES)
+COUNT = len(SCORED_NAMES)
 DEFAULT = Path(__file__).parents[2] / "models" / "default"
 Make = Callable[..., Ticks]
 
@@ -74,14 +74,14 @@ def test_no_rows_give_no_scores(local: LocalScorer) -> None:
 
 
 # The spread of a calm simulated book jumps by this much now and then, so alone it is rightly no alarm.
-@pytest.mark.parametrize("feature", [name for name in FEATURE_NAMES if not name.startswith("spread")])
+@pytest.mark.parametrize("feature", [name for name in SCORED_NAMES if not name.startswith("spread")])
 @pytest.mark.parametrize("z", [-20.0, 20.0])
 def test_network_never_explains_one_wild_feature_away(
     default: ModelFolder, local: LocalScorer, feature: str, z: float
 ) -> None:
     ticks = scaled()
     ticks.z[0] = 0
-    ticks.z[0, FEATURE_NAMES.index(feature)] = z
+    ticks.z[0, SCORED_NAMES.index(feature)] = z
     u = (np.log(local.score(ticks).error[0]) - default.tail.location) / default.tail.scale
     assert -np.log10(default.tail.p(u)) > default.levels.enter[1]
 

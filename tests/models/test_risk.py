@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.spec import FEATURE_NAMES, FEATURES
+from features.spec import SCORED, SCORED_NAMES
 from models.calibrate import BASELINE_TICKS, Tail
 from models.folder import ModelFolder
 from models.risk import RiskTracker, TrackerSettings
@@ -19,9 +19,9 @@ from schemas.events import TickStatus
 from schemas.records import AlertKind, CommandKind, RiskAlert, RiskCommand, RiskState, Tier
 from schemas.units import NS_PER_S, TICK_NS
 
-COUNT = len(FEATURES)
+COUNT = len(SCORED)
 SETTINGS = TrackerSettings(epoch=3, heartbeat_ns=NS_PER_S)
-SPREAD = FEATURE_NAMES.index("spread_ticks")
+SPREAD = SCORED_NAMES.index("spread_ticks")
 CALM, ELEVATED, HIGH, CRITICAL = 3.0, 22.0, 80.0, 1e4
 Answer = tuple[list[RiskState], list[RiskAlert]]
 
@@ -117,7 +117,7 @@ def test_same_anomaly_on_the_harmless_side_only_alerts_and_once(tracker: RiskTra
 
 def test_undirected_features_alone_are_not_adverse(tracker: RiskTracker) -> None:
     ticks, scores = rows([CRITICAL] * 5)
-    share = np.roll(scores.share, FEATURE_NAMES.index("ofi_1s") - SPREAD, axis=1)
+    share = np.roll(scores.share, SCORED_NAMES.index("ofi_1s") - SPREAD, axis=1)
     states, _ = tracker.step(replace(ticks, z=share * 9), replace(scores, share=share), [])
     assert {(s.tier, s.adverse_share) for s in states} == {(Tier.NORMAL, 0.0)}
 

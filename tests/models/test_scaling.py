@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.spec import FEATURE_NAMES, FEATURES
+from features.spec import FEATURE_NAMES, FEATURES, SCORED, SCORED_NAMES
 from models.folder import ModelFolder
 from models.scaling import WARMUP_TICKS, WINDOW_TICKS, Z_MAX, Prior, Scaler, transform
 from schemas.events import TickStatus
 from schemas.ticks import Ticks
 
-COUNT = len(FEATURES)
+COUNT = len(SCORED)
 Make = Callable[..., Ticks]
 
 
@@ -23,7 +23,7 @@ def calm(count: int, seed: int, instruments: int = 1) -> npt.NDArray[np.float64]
     """Values whose transform is normal with location 2 and scale 0.5."""
     moved = np.random.Generator(np.random.PCG64(seed)).normal(2.0, 0.5, (count, instruments, COUNT))
     values = moved.copy()
-    for j, feature in enumerate(FEATURES):
+    for j, feature in enumerate(SCORED):
         if feature.transform == "log1p":
             values[..., j] = np.expm1(moved[..., j])
         elif feature.transform == "asinh":
@@ -57,7 +57,7 @@ def test_unknown_instrument_is_scored_after_its_warm_up_on_its_own_scale(make_ti
 
 def test_feature_that_comes_late_scores_zero_until_its_own_warm_up_is_over(make_ticks: Make) -> None:
     values = calm(3 * WARMUP_TICKS, 4)
-    late = FEATURE_NAMES.index("liquidity_decay_s")
+    late = SCORED_NAMES.index("liquidity_decay_s")
     values[: WARMUP_TICKS + 50, 0, late] = np.nan
     z = Scaler({}).step(make_ticks(values)).z[:, late]
     assert not z[: 2 * WARMUP_TICKS + 50].any()
@@ -150,8 +150,18 @@ def _maker() -> Make:
     def make(values: npt.NDArray[np.float64], *, first: int = 1) -> Ticks:
         rows = len(values)
         return Ticks(
-            "TEST", 1, "", FEATURE_NAMES, np.arange(first, first + rows, dtype=np.int64), np.ones(rows, np.uint32),
+            "TEST", 1, "", SCORED_NAMES, np.arange(first, first + rows, dtype=np.int64), np.ones(rows, np.uint32),
             np.zeros(rows, np.uint32), np.zeros(rows, np.int64), values.reshape(rows, -1),
         )  # fmt: skip
 
     return make
+
+
+def test_features_that_models_do_not_read_change_nothing(model: ModelFolder, make_ticks: Make) -> None:
+    values = calm(120, 15)
+    rest = np.random.Generator(np.random.PCG64(16)).normal(size=(120, 1, len(FEATURES) - COUNT)) * 1e6
+    with_rest = Scaler(model.priors).step(make_ticks(np.concatenate([values, rest], axis=2)))
+    without = Scaler(model.priors).step(make_ticks(values))
+    assert with_rest.z.tobytes() == without.z.tobytes()
+    assert with_rest.values.tobytes() == without.values.tobytes()
+    assert FEATURE_NAMES[:COUNT] == SCORED_NAMES

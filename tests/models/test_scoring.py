@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deploy.training import simulated_ticks
-from features.spec import FEATURE_NAMES, SPEC_HASH
+from features.spec import SCORED_NAMES, SPEC_HASH
 from models.calibrate import fit_tail
 from models.folder import ModelError, ModelFolder, read_folder
 from models.inference import FallbackScorer, LocalScorer, SimpleScorer, score_bytes
@@ -24,7 +24,7 @@ from schemas.ticks import Ticks, encode_ticks
 
 DEFAULT = Path(__file__).parents[2] / "models" / "default"
 SETTINGS = TrackerSettings(epoch=3, heartbeat_ns=1_000_000_000)
-F = len(FEATURE_NAMES)
+F = len(SCORED_NAMES)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def ticks_of(values: npt.NDArray[np.float64], *, instrument: int = 77, start: in
         channel_id="T",
         epoch=1,
         spec_hash=SPEC_HASH,
-        feature_names=FEATURE_NAMES,
+        feature_names=SCORED_NAMES,
         tick_ns=(start + 1 + np.arange(rows, dtype=np.int64)) * 100_000_000,
         instrument_id=np.full(rows, instrument, dtype=np.uint32),
         status=np.full(rows, status, dtype=np.uint32),
@@ -112,7 +112,7 @@ def test_stale_rows_are_published_as_stale_and_told_once(model: ModelFolder, cra
 
 def test_unknown_instrument_gets_no_state_before_it_is_warm(model: ModelFolder, crash: list[Ticks]) -> None:
     rng = np.random.default_rng(3)
-    values = np.abs(crash[500].values[:1] * (1 + 0.05 * rng.normal(size=(3_000, F))))
+    values = np.abs(crash[500].values[:1, :F] * (1 + 0.05 * rng.normal(size=(3_000, F))))
     states, _ = play(model, [ticks_of(values)])
     assert states
     assert states[0].tick_ns > 600 * 100_000_000

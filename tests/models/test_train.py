@@ -9,7 +9,7 @@ import onnxruntime
 import pytest
 import torch
 
-from features.spec import FEATURE_NAMES
+from features.spec import SCORED_NAMES
 from models.export import TOLERANCE, export
 from models.folder import read_folder
 from models.inference import LocalScorer
@@ -18,7 +18,7 @@ from models.scaling import Scaler
 from models.train import _fit, train_from_ticks
 from schemas.ticks import Ticks
 
-COUNT = len(FEATURE_NAMES)
+COUNT = len(SCORED_NAMES)
 TICKS = 640
 Make = Callable[..., Ticks]
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.spec import FEATURE_NAMES, SPEC_HASH
+from features.spec import SCORED_NAMES, SPEC_HASH
 from models.wire import (
     SCALED,
     SCORES,
@@ -18,7 +18,7 @@ from models.wire import (
 )
 from schemas.errors import MessageError
 
-COUNT = len(FEATURE_NAMES)
+COUNT = len(SCORED_NAMES)
 
 
 def scaled(rows: int = 3) -> ScaledTicks:

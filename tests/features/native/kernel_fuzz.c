@@ -1,7 +1,8 @@
 /* Feeds the pure C kernel pseudo-random frames, damaged ones among them, and damaged snapshots; built with sanitizers.
  *
- * Prints `rows=... refused=...`; exits 1 when a restored kernel does not continue byte for byte, or when damaged bytes are
- * taken for a snapshot. Usage: kernel_fuzz SEED FRAMES */
+ * Prints `rows=... refused=...`, and `events=...` where a number of events is asked for; exits 1 when a restored kernel does
+ * not continue byte for byte, or when damaged bytes are taken for a snapshot. A round is FRAMES frames into a new kernel
+ * (snapshots grow with it); without EVENTS there is one. Usage: kernel_fuzz SEED FRAMES [EVENTS] */
 #include "events.h"
 #include "kernel.h"
 
@@ -163,18 +164,18 @@ static void all_extremes(void)
     }
 }
 
-int main(int argc, char **argv)
+struct tally {
+    int64_t events, rows, refused;
+};
+
+/* One round; returns false when a restored kernel goes another way. */
+static bool run_round(long frames, struct tally *tally)
 {
-    if (argc != 3)
-        return 2;
-    state = strtoull(argv[1], NULL, 10) * UINT64_C(0x9E3779B97F4A7C15) | 1;
-    long frames = strtol(argv[2], NULL, 10);
-    all_extremes();
     struct kernel *kernel = kernel_new(), *twin = NULL;
     int64_t ts = INT64_C(1000000000000), seq = 1;
-    size_t row_count = 0;
     int refused = 0;
-    for (long number = 0; number < frames; number++) {
+    bool same = true;
+    for (long number = 0; same && number < frames; number++) {
         size_t count = draw(ROWS_MAX);
         struct rows rows = rows_new(count);
         for (size_t i = 0; i < count; i++)
@@ -188,21 +189,43 @@ int main(int argc, char **argv)
         };
         seq += (int64_t)count;
         apply(kernel, &frame);
-        row_count += kernel->row_count;
+        tally->events += (int64_t)count;
+        tally->rows += (int64_t)kernel->row_count;
         if (twin)
             apply(twin, &frame);
         rows_free(&rows);
-        if (twin && !same_snapshot(kernel, twin)) {
+        same = !twin || same_snapshot(kernel, twin);
+        if (!same)
             fprintf(stderr, "a restored kernel went another way at frame %ld\n", number);
-            return 1;
-        }
-        if (number % 25 == 0) {
+        if (same && number % 25 == 0) {
             kernel_free(twin);
             twin = restored(kernel, &refused);
         }
     }
+    tally->refused += refused;
     kernel_free(kernel);
     kernel_free(twin);
-    printf("rows=%d refused=%d\n", row_count > 0, refused);
+    return same;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 3 && argc != 4)
+        return 2;
+    state = strtoull(argv[1], NULL, 10) * UINT64_C(0x9E3779B97F4A7C15) | 1;
+    long frames = strtol(argv[2], NULL, 10);
+    int64_t events = argc == 4 ? strtoll(argv[3], NULL, 10) : 0;
+    struct tally tally = {0, 0, 0};
+    if (frames < 1)
+        return 2;
+    all_extremes();
+    do {
+        if (!run_round(frames, &tally))
+            return 1;
+    } while (tally.events < events);
+    printf("rows=%d refused=%lld", tally.rows > 0, (long long)tally.refused);
+    if (argc == 4)
+        printf(" events=%lld", (long long)tally.events);
+    printf("\n");
     return 0;
 }

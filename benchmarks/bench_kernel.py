@@ -4,7 +4,7 @@ Invariant: every repeat feeds a fresh kernel the same frames, and nothing but ``
 Kafka and Flink are left out. Percentiles are per frame: its time over its events, so small frames carry the cost of a
 call, and a quiet recording mostly that of closing ticks. ``packed`` is the same stream in frames of 1,000 events, which
 is what the C code costs. The twin in plain Python runs on the head of each stream beside it. Run as
-``python -m benchmarks.bench_features``; the last line is JSON.
+``python -m benchmarks.bench_kernel``; the last line is JSON.
 """
 
 import argparse
@@ -35,7 +35,7 @@ Figures = dict[str, float | int]
 
 def main(argv: list[str] | None = None) -> int:
     """Measure and print; return the exit status."""
-    parser = argparse.ArgumentParser(prog="benchmarks.bench_features", description="Speed of the channel kernel.")
+    parser = argparse.ArgumentParser(prog="benchmarks.bench_kernel", description="Speed of the channel kernel.")
     parser.add_argument("--quick", action="store_true", help="a short stream, to see that it runs")
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--seed", type=int, default=7)

@@ -1,0 +1,43 @@
+/* Resiliency: how long the depth of a side takes to come back after a trade emptied its best level. */
+#include "features.h"
+
+#define SHOCK_DEPTH_MAX 0.8 /* a shock leaves less than this part of the usual depth */
+#define RECOVERED_PART 0.5
+#define LN_2 0.69314718055994531
+#define PRIOR_S 1.0
+#define PRIOR_EVENTS 20.0 /* Degryse et al. 2005: about 20 best-limit updates */
+
+static void follow(struct flow *flow, int which, double depth, struct brought *brought)
+{
+    double ticks = flow->of_30s[OF_30S_TICKS];
+    double usual = ticks > 0 ? flow->of_30s[OF_30S_DEPTH_BID + which] / ticks : 0;
+    if (flow->shock_from[which] > 0) {
+        brought->of_60s[OF_60S_AT_RISK_S] += TICK_S;
+        brought->of_60s[OF_60S_AT_RISK_EVENTS] += (double)flow->changed;
+        flow->shock_low[which] = depth < flow->shock_low[which] ? depth : flow->shock_low[which];
+        double target = flow->shock_low[which] + RECOVERED_PART * (flow->shock_from[which] - flow->shock_low[which]);
+        if (depth >= target && depth > flow->shock_low[which]) {
+            brought->of_60s[OF_60S_RECOVERIES] += 1;
+            flow->shock_from[which] = 0;
+        }
+    }
+    if (flow->hit[which] && depth < SHOCK_DEPTH_MAX * usual) { /* a new shock censors an open one */
+        flow->shock_from[which] = usual;
+        flow->shock_low[which] = depth;
+    }
+    flow->hit[which] = 0;
+}
+
+void resilience_brings(struct flow *flow, const struct shape *shape, struct brought *brought)
+{
+    follow(flow, 0, shape->depth[0], brought);
+    follow(flow, 1, shape->depth[1], brought);
+}
+
+void resilience_write(const struct flow *flow, double *out)
+{
+    const double *of_60s = flow->of_60s;
+    double recoveries = flow->ticks < TICKS_60S ? NAN : of_60s[OF_60S_RECOVERIES] + 1;
+    out[F_LIQUIDITY_DECAY_S] = LN_2 * (of_60s[OF_60S_AT_RISK_S] + PRIOR_S) / recoveries;
+    out[F_LIQUIDITY_DECAY_EVENTS] = LN_2 * (of_60s[OF_60S_AT_RISK_EVENTS] + PRIOR_EVENTS) / recoveries;
+}
