@@ -9,6 +9,7 @@ from feeds.blocks import EventBlock
 
 FORMATS: Final = {
     "binance": "feeds.binance.reader",
+    "consolidated": "feeds.consolidated.reader",
     "databento": "feeds.databento.reader",
     "itch": "feeds.itch.reader",
     "lobster": "feeds.lobster.reader",

@@ -23,6 +23,7 @@ _NAME: Final = re.compile(
 )
 _KNOWN_IDS: Final = {"GOOG": 1001, "AAPL": 1002}
 _OTHER_IDS_FROM: Final = 10_000
+_PRICE, _QTY = 5, 6  # places in a Row
 _DAY_MS: Final = 24 * 3600 * 1000
 
 
@@ -57,9 +58,12 @@ class LobsterSession:
         """
         held: list[Row] = self.events.opening(self.start_ns - self.events.midnight_ns)
         for _, message, row in self.states():
-            held += self.events.message(message)
-            if row is not None:
-                held += self.events.book(message, *row)
+            event = self.events.message(message)
+            shown = [] if row is None else self.events.book(message, *row)
+            # A level that comes into view stood there before the message took the better one: the other order would
+            # show a side emptied and filled again, and so a false order-flow imbalance.
+            into_view = [r for r in shown if r[_QTY] > 0 and r[_PRICE] != message.price]
+            held += [*into_view, *event, *(r for r in shown if r not in into_view)]
             if len(held) >= BLOCK_EVENTS:
                 yield block_of(held)
                 held = []
