@@ -313,9 +313,13 @@ def test_commands_show_the_running_stack(stack: Stack, market: Market) -> None:
 
 
 @pytest.mark.marketdata
-def test_recorded_session_is_replayed_without_loss_and_only_once(stack: Stack, marketdata: Path) -> None:
-    recording = marketdata / "lobster" / "AAPL_head"
-    replay = ("replay", "lobster", str(recording), "--speed", "max", "--seconds", "60")
+@pytest.mark.parametrize(
+    ("form", "recording"), [("lobster", "lobster/AAPL_head"), ("binance", "binance/usdm_ethusdt_20240718.gz")]
+)
+def test_recorded_session_is_replayed_without_loss_and_only_once(
+    stack: Stack, marketdata: Path, form: str, recording: str
+) -> None:
+    replay = ("replay", form, str(marketdata / recording), "--speed", "max", "--seconds", "60")
     report = json.loads(tidegate(*replay, state=stack.state).stdout.splitlines()[-1])
     assert (report["ticks"], report["lost"], report["history"]) == (600, 0, {"rows": 600, "ticks": 600})
     assert "time does not go back" in tidegate(*replay, state=stack.state, status=1).stderr
