@@ -121,7 +121,7 @@ def after(frames: list[Frame], earlier: list[Frame]) -> list[Frame]:
             frame,
             seq_first=frame.seq_first + shift,
             seq_last=frame.seq_last + shift,
-            columns={**frame.columns, "seq": frame.columns["seq"] + shift},
+            columns={**frame.columns, "seq": np.arange(frame.seq_first, frame.seq_last + 1) + shift},
         )
         for frame in frames
     ]

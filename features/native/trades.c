@@ -1,7 +1,8 @@
 /* What events add to the running tick. */
 #include "features.h"
 
-#define BUCKET_TRADES 50.0 /* size of a volume bucket, in mean trades */
+/* Size of a volume bucket in mean trades; a hair below 50, so that trades of one size fill buckets of 50. */
+#define BUCKET_TRADES (50.0 * (1 - 1e-9))
 
 static const double KEEP_64_TRADES = 0.9892280131939755; /* 2^(-1/64) */
 static const double KEEP_256_EVENTS = 0.9972960560854701;
