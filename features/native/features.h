@@ -82,6 +82,8 @@ enum feature {
 #define BOOK_FEATURES (F_BOOK_PRESSURE + 1)
 #define SHAPE_FIRST F_MICROPRICE_BPS
 #define SHAPE_FEATURES (F_SELL_COST_BPS + 1 - F_MICROPRICE_BPS)
+#define COUNTED_FIRST F_BURSTINESS /* of what came since the start, by its count and not by ticks: burstiness and VPIN */
+#define COUNTED_FEATURES (F_VPIN + 1 - F_BURSTINESS)
 #define BEST_LEVELS 10
 #define CLIP_TRADES 10.0 /* the standard clip, in mean trades */
 #define MIDS_RING (TICKS_10S + 1)
@@ -220,6 +222,9 @@ void flow_traded(struct flow *flow, int side, int64_t qty);
 
 /* Account for one event at `ts_ns`. */
 void flow_arrived(struct flow *flow, int64_t ts_ns);
+
+/* Write the features that only events change. */
+void trades_write(const struct flow *flow, double *out);
 
 void shape_update(struct shape *shape, const struct book *book, const struct reading *reading);
 

@@ -4,8 +4,6 @@
 #include <string.h>
 
 #define RATE_TICKS_MIN 100 /* one half-life */
-#define BUCKETS_MIN 10
-#define ARRIVALS_MIN 32
 
 /* 2^(-0.1 s / half-life) */
 static const double KEEP_1S = 0.9330329915368074;
@@ -112,14 +110,6 @@ static void flow_write(const struct flow *flow, double *out)
         out[F_QUEUE_DEPLETION_ASK] = part(of_10s[OF_10S_DEPLETED_ASK], of_10s[OF_10S_TOP_ASK] * TICK_S);
     }
     out[F_QUOTE_LIFETIME_S] = 2 * seconds / (of_10s[OF_10S_REQUOTES] + 1);
-    const struct buckets *buckets = &flow->buckets;
-    out[F_VPIN] = buckets->closed < BUCKETS_MIN ? NAN : (double)buckets->sum_signed / (double)buckets->sum_lots;
-    out[F_BURSTINESS] = NAN;
-    if (flow->arrivals >= ARRIVALS_MIN) { /* Goh, Barabasi 2008 */
-        double mean = flow->gaps / flow->gap_weight;
-        double deviation = sqrt(fmax(flow->gap_squares / flow->gap_weight - mean * mean, 0));
-        out[F_BURSTINESS] = deviation + mean > 0 ? (deviation - mean) / (deviation + mean) : NAN;
-    }
 }
 
 void flow_tick(struct flow *flow, const struct shape *shape, const struct closing *closing, double *out)
@@ -143,6 +133,7 @@ void flow_tick(struct flow *flow, const struct shape *shape, const struct closin
     flow->ticks++;
     memcpy(out, shape->values, BOOK_FEATURES * sizeof *out);
     memcpy(out + SHAPE_FIRST, shape->values + SHAPE_FIRST, SHAPE_FEATURES * sizeof *out);
+    memcpy(out + COUNTED_FIRST, shape->values + COUNTED_FIRST, COUNTED_FEATURES * sizeof *out);
     flow_write(flow, out);
     resilience_write(flow, out);
     flow->added = flow->cancelled = flow->traded = flow->lots = flow->signed_lots = flow->ofi_now = 0;

@@ -76,6 +76,7 @@ static void close_row(struct kernel *kernel, struct instrument *instrument, int6
         const struct flow *flow = &instrument->flow;
         double clip = flow->size_weight > 0 ? CLIP_TRADES * flow->size_sum / flow->size_weight : 0;
         shape_update(shape, &instrument->book, &(struct reading){instrument->tick_size, clip, &kernel->weights});
+        trades_write(flow, shape->values);
     }
     const struct top *top = &shape->top;
     uint32_t status = instrument->status & LASTING;
