@@ -187,7 +187,6 @@ struct shape {
     double depth[2], depth_10[2]; /* lots within 5 and 10 levels, by side */
     struct level best[2][BEST_LEVELS]; /* best first; qty 0 behind the last */
     double values[FEATURE_COUNT];      /* of those features that follow from the book */
-    bool is_due;   /* an event came since */
     bool is_fresh; /* it was worked out anew for the tick in hand */
 };
 
@@ -212,7 +211,7 @@ static inline struct top top_of(const struct book *book)
 }
 
 /* Ask for the memory that the closing of a tick will touch. */
-void flow_prefetch(const struct flow *flow);
+void flow_prefetch(const struct flow *flow, const struct shape *shape);
 
 /* Account for one book change. */
 void flow_book_changed(struct flow *flow, const struct top *before, const struct top *after);

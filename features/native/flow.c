@@ -26,12 +26,28 @@ void flow_init(struct flow *flow)
     squares_init(&flow->squares);
 }
 
-void flow_prefetch(const struct flow *flow)
+static void ask_for(const void *from, size_t size)
 {
-    for (size_t at = 0; at < offsetof(struct flow, buckets); at += 64)
-        __builtin_prefetch((const char *)flow + at, 1);
-    __builtin_prefetch(&flow->log_mid[(flow->ticks + MIDS_RING - TICKS_1S) % MIDS_RING]);
-    __builtin_prefetch(&flow->squares.ring[flow->ticks % TICKS_60S]);
+    for (size_t at = 0; at < size; at += 64)
+        __builtin_prefetch((const char *)from + at, 1);
+}
+
+void flow_prefetch(const struct flow *flow, const struct shape *shape)
+{
+    const struct window *windows[] = {&flow->ofi, &flow->ofi_deep, &flow->sold_bought, &flow->volume};
+    int64_t ticks = flow->ticks;
+    ask_for(flow, offsetof(struct flow, buckets));
+    ask_for(shape, offsetof(struct shape, best));
+    ask_for(shape->values, sizeof shape->values);
+    for (int i = 0; i < 4; i++) {
+        __builtin_prefetch(&windows[i]->sum_1s, 1);
+        __builtin_prefetch(&windows[i]->ring[ticks % TICKS_10S], 1);
+        __builtin_prefetch(&windows[i]->ring[(ticks + TICKS_10S - TICKS_1S) % TICKS_10S]);
+    }
+    __builtin_prefetch(&flow->log_mid[ticks % MIDS_RING], 1);
+    __builtin_prefetch(&flow->log_mid[(ticks + MIDS_RING - TICKS_1S) % MIDS_RING]);
+    __builtin_prefetch(&flow->squares.ring[ticks % TICKS_60S], 1);
+    __builtin_prefetch(&flow->squares.known, 1);
 }
 
 /* Cont, Cucuringu, Zhang 2023: the rule of one level for each of the best ten, between two ticks. */

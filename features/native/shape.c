@@ -180,5 +180,4 @@ void shape_update(struct shape *shape, const struct book *book, const struct rea
         around_mid(shape, book, reading->clip);
     if (both && reading->tick_size > 0)
         in_ticks(shape, sides, reading);
-    shape->is_due = false;
 }
