@@ -1,33 +1,42 @@
-"""Events per second through the channel kernel: decoded frames in, rows of closed ticks out, on one thread.
+"""Speed and size of the channel kernel: decoded frames in, rows of closed ticks out, on one thread.
 
 Invariant: every repeat feeds a fresh kernel the same frames, and nothing but ``apply`` is timed; building and decoding frames,
-Kafka and Flink are left out. Percentiles are per frame: its time over its events, so small frames carry the cost of a
-call, and a quiet recording mostly that of closing ticks. ``packed`` is the same stream in frames of 1,000 events, which
-is what the C code costs. The twin in plain Python runs on the head of each stream beside it. Run as
-``python -m benchmarks.bench_kernel``; the last line is JSON.
+Kafka and Flink are left out. ``framed`` is the stream as a feed cuts it (a frame spans 10 ms, so a quiet recording is mostly
+heartbeats and the glue's cost); ``packed`` is the same in frames of 1,000 events, which is what the C code costs. Nanoseconds
+of single events are taken inside C with the clock's own reading (its floor is printed), nothing asked for ahead; an event
+that closes ticks carries them, so percentiles are given with and without those. The twin in plain Python runs on the head of each
+stream beside it. Run as ``python -m benchmarks.bench_kernel``; ``--plot`` writes the cost by number of instruments to
+``benchmarks/results``; the last line is JSON.
 """
 
 import argparse
-import dataclasses
 import json
 import os
 import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
+from benchmarks.kernel_plot import plot
+from benchmarks.kernel_streams import START_NS, after, crowd, opening, packed, recorded, resting, simulated
 from features.channel import ChannelKernel, FrameResult
 from features.reference.channel import PlainChannel
-from feeds.framing import frames_of
-from feeds.lobster.reader import open_session
-from feeds.simulator.session import simulate
-from schemas.frames import Frame
-from schemas.units import FRAME_EVENTS_MAX, NS_PER_S
+from features.spec import FEATURES
+from schemas.events import FrameFlag
+from schemas.frames import Frame, empty_columns
+from schemas.units import FRAME_EVENTS_MAX, NS_PER_S, TICK_NS
 
-RECORDING: Final = Path("lobster") / "LOBSTER_SampleFile_GOOG_2012-06-21_1.zip"
+RECORDING: Final = Path("lobster") / "LOBSTER_SampleFile_GOOG_2012-06-21_10.zip"
+INSTRUMENTS: Final = (10, 100, 1_000, 5_000)
+BURST: Final = 200_000
+"""Events that are timed at each number of instruments, all within one tick."""
+
+BURST_NS: Final = TICK_NS * 4 // 5
+ORDERS: Final = 10_300
+"""Just more than 5/8 of 16,384: the table of orders has doubled."""
 
 Apply = Callable[[Frame], FrameResult]
 Figures = dict[str, float | int]
@@ -35,59 +44,142 @@ Figures = dict[str, float | int]
 
 def main(argv: list[str] | None = None) -> int:
     """Measure and print; return the exit status."""
-    parser = argparse.ArgumentParser(prog="benchmarks.bench_kernel", description="Speed of the channel kernel.")
-    parser.add_argument("--quick", action="store_true", help="a short stream, to see that it runs")
-    parser.add_argument("--repeats", type=int, default=7)
+    parser = argparse.ArgumentParser(
+        prog="benchmarks.bench_kernel", description="Speed and size of the channel kernel."
+    )
+    parser.add_argument("--quick", action="store_true", help="short streams, to see that it runs")
+    parser.add_argument("--plot", action="store_true", help="write the cost by number of instruments as a picture")
+    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--seed", type=int, default=7)
     arguments = parser.parse_args(argv)
     repeats = 2 if arguments.quick else arguments.repeats
-    cpus = os.cpu_count()
-    print(f"{platform.machine()}, {cpus} processors, Python {platform.python_version()}, load {os.getloadavg()[0]:.2f}")
-    streams = {"simulator": _simulated(arguments.seed, duration_s=5 if arguments.quick else 120)}
+    load = os.getloadavg()[0]
+    print(f"{platform.machine()}, {os.cpu_count()} processors, Python {platform.python_version()}, load {load:.2f}")
+    print(f"{len(FEATURES)} features; the clock's floor is {_floor_ns()} ns")
+    figures: dict[str, Any] = {}
+    for name, frames in _streams(quick=arguments.quick, seed=arguments.seed).items():
+        figures[name] = _measure(frames, repeats, twin_frames=300 if arguments.quick else 3_000)
+        print(f"{name}: {figures[name]}")
+    figures["size"] = _size(repeats)
+    print(f"size: {figures['size']}")
+    counts = INSTRUMENTS[:2] if arguments.quick else INSTRUMENTS
+    figures["instruments"] = [_crowded(count, repeats, seed=arguments.seed) for count in counts]
+    for row in figures["instruments"]:
+        print(f"instruments: {row}")
+    if arguments.plot:
+        print(f"wrote {plot(figures['instruments'], load=load)}")
+    print(f"load at the end: {os.getloadavg()[0]:.2f}")
+    print(json.dumps({**figures, "load": round(os.getloadavg()[0], 2), "repeats": repeats, "features": len(FEATURES)}))
+    return 0
+
+
+def _streams(*, quick: bool, seed: int) -> dict[str, list[Frame]]:
+    streams = {"simulator": simulated(seed, duration_s=5 if quick else 120)}
     folder = Path(os.environ.get("TIDEGATE_MARKETDATA", Path(__file__).parents[2] / "shared" / "marketdata"))
-    if arguments.quick:
+    if quick:
         print("the recording is left out: a quick run")
     elif (folder / RECORDING).exists():
-        streams["lobster"] = _recorded(folder / RECORDING)
+        streams["lobster"] = recorded(folder / RECORDING)
     else:
         print(f"no recording at {folder / RECORDING}: set TIDEGATE_MARKETDATA")
-    figures: dict[str, Figures] = {}
-    for name, frames in streams.items():
-        figures[name] = _measure(frames, repeats, twin_frames=300 if arguments.quick else 10_000)
-        print(f"{name}: {figures[name]['events_per_s_best']:,} events/s at best, {figures[name]}")
-    print(f"load at the end: {os.getloadavg()[0]:.2f}")
-    print(json.dumps({**figures, "load": round(os.getloadavg()[0], 2), "repeats": repeats}))
-    return 0
+    return streams
 
 
 def _measure(frames: list[Frame], repeats: int, *, twin_frames: int) -> Figures:
     events = sum(frame.event_count for frame in frames)
-    runs = [_timed(ChannelKernel("B").apply, frames) for _ in range(repeats)]
-    spent_s = sorted(seconds for seconds, _ in runs)
-    rows = runs[0][1]
-    packed = _packed(frames)
-    packed_s = sorted(_timed(ChannelKernel("B").apply, packed)[0] for _ in range(repeats))
+    spent_s = sorted(_timed(ChannelKernel("B").apply, frames)[0] for _ in range(repeats))
+    full = packed(frames)
+    runs = sorted(_timed(ChannelKernel("B").apply, full) for _ in range(repeats))
     head = frames[:twin_frames]
     twin_s, twin_rows = _timed(PlainChannel().apply, head)
     head_s, head_rows = min(_timed(ChannelKernel("B").apply, head) for _ in range(repeats))
     assert twin_rows == head_rows, "the twin closed other ticks"
-    p50, p99, p999 = np.percentile(_per_event_ns(frames), [50, 99, 99.9])
     return {
         "events": events,
         "frames": len(frames),
-        "rows": rows,
-        "events_per_s_best": round(events / spent_s[0]),
-        "events_per_s_median": round(events / spent_s[len(spent_s) // 2]),
-        "rows_per_s_best": round(rows / spent_s[0]),
+        "rows": runs[0][1],
+        "framed_events_per_s_best": round(events / spent_s[0]),
+        "framed_events_per_s_median": round(events / spent_s[len(spent_s) // 2]),
+        "framed_ns_per_frame": round(1e9 * spent_s[0] / len(frames)),
         "times_real_time": round((frames[-1].ts_last_ns - frames[0].ts_first_ns) / NS_PER_S / spent_s[0]),
-        "ns_per_event_p50": round(float(p50)),
-        "ns_per_event_p99": round(float(p99)),
-        "ns_per_event_p999": round(float(p999)),
-        "packed_events_per_s_best": round(events / packed_s[0]),
-        "packed_events_per_s_median": round(events / packed_s[len(packed_s) // 2]),
+        "packed_events_per_s_best": round(events / runs[0][0]),
+        "packed_events_per_s_median": round(events / runs[len(runs) // 2][0]),
         "twin_events_per_s": round(sum(frame.event_count for frame in head) / twin_s),
         "c_over_twin": round(twin_s / head_s, 1),
+        **_single(full),
     }
+
+
+def _single(frames: list[Frame]) -> Figures:
+    """Return percentiles of single events, inside C."""
+    kernel = ChannelKernel("B")
+    parts = [kernel.apply_timed(frame) for frame in frames]
+    spent_ns, rows = (np.concatenate(column) for column in zip(*parts, strict=True))
+    alone, closing = spent_ns[rows == 0], spent_ns[rows > 0].astype(np.float64) / rows[rows > 0]
+    figures: Figures = {}
+    for name, column in (("event", alone), ("event_with_ticks", spent_ns), ("row", closing)):
+        for percent in (50, 99, 99.9):
+            figures[f"ns_per_{name}_p{percent:g}"] = round(float(np.percentile(column, percent)))
+    figures["ns_per_row_mean"] = round(float(spent_ns[rows > 0].sum() / max(1, rows.sum())))
+    return figures
+
+
+def _size(repeats: int) -> Figures:
+    """Return size and snapshot time of an instrument whose order table has just doubled: the dearest moment per order."""
+    start = opening(1)
+    kernel, empty = ChannelKernel("B"), ChannelKernel("B")
+    for frame in start:
+        empty.apply(frame)
+    for frame in [*start, *after(resting(ORDERS, seed=1), start)]:
+        kernel.apply(frame)
+    raw = kernel.snapshot()
+    snapshot_s = min(_spent(kernel.snapshot) for _ in range(5 * repeats))
+    restore_s = min(_spent(lambda: ChannelKernel.restore("B", raw)) for _ in range(5 * repeats))
+    return {
+        "orders": ORDERS,
+        "bytes_per_live_order": round((len(raw) - len(empty.snapshot())) / ORDERS),
+        "bytes_per_empty_instrument": len(empty.snapshot()),
+        "snapshot_ms_per_10k_orders": round(1e3 * snapshot_s * 10_000 / ORDERS, 3),
+        "restore_ms_per_10k_orders": round(1e3 * restore_s * 10_000 / ORDERS, 3),
+    }
+
+
+def _crowded(instruments: int, repeats: int, *, seed: int) -> Figures:
+    """Return the cost of an event within a tick, and of a row, at a number of instruments."""
+    start = opening(instruments)
+    stream = after(crowd(instruments, 60 * instruments + BURST, within_ns=BURST_NS, seed=seed), start)
+    warm, burst = stream[: -BURST // FRAME_EVENTS_MAX], stream[-BURST // FRAME_EVENTS_MAX :]
+    kernel = ChannelKernel("B")
+    for frame in [*start, *warm]:
+        kernel.apply(frame)
+    raw, seq, end_ns = kernel.snapshot(), burst[-1].seq_last, START_NS + 12 * TICK_NS
+    beat = Frame("B", seq + 1, seq, end_ns, end_ns, FrameFlag.HEARTBEAT, empty_columns())
+    event_s, row_s, rows = [], [], 0
+    for _ in range(repeats):
+        again = ChannelKernel.restore("B", raw)
+        event_s.append(_timed(again.apply, burst)[0])
+        spent_s, rows = _timed(again.apply, [beat])
+        row_s.append(spent_s / rows)
+    events = sum(frame.event_count for frame in burst)
+    return {
+        "instruments": instruments,
+        "ns_per_event": round(1e9 * min(event_s) / events, 1),
+        "ns_per_row": round(1e9 * min(row_s), 1),
+        "rows": rows,
+        "state_bytes_per_instrument": round(len(raw) / instruments),
+    }
+
+
+def _floor_ns() -> int:
+    """Return the least time between two readings of the clock."""
+    stamps = [time.perf_counter_ns() for _ in range(10_000)]
+    return int(np.diff(stamps).min())
+
+
+def _spent(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
 
 
 def _timed(apply: Apply, frames: list[Frame]) -> tuple[float, int]:
@@ -97,43 +189,6 @@ def _timed(apply: Apply, frames: list[Frame]) -> tuple[float, int]:
     for frame in frames:
         rows += len(apply(frame).tick_ns)
     return time.perf_counter() - start, rows
-
-
-def _per_event_ns(frames: list[Frame]) -> list[float]:
-    """Return each frame's time over its events, heartbeats left out; the clock's own cost is in it."""
-    apply = ChannelKernel("B").apply
-    lengths = []
-    for frame in frames:
-        start = time.perf_counter_ns()
-        apply(frame)
-        spent_ns = time.perf_counter_ns() - start
-        if frame.event_count:
-            lengths.append(spent_ns / frame.event_count)
-    return lengths
-
-
-def _packed(frames: list[Frame]) -> list[Frame]:
-    """Return the same events in frames of ``FRAME_EVENTS_MAX``, closing the same ticks by the events alone."""
-    full = [frame for frame in frames if frame.event_count]
-    joined = {name: np.concatenate([frame.columns[name] for frame in full]) for name in full[0].columns}
-    packed = []
-    for at in range(0, len(joined["seq"]), FRAME_EVENTS_MAX):
-        columns = {name: column[at : at + FRAME_EVENTS_MAX] for name, column in joined.items()}
-        seq, ts = columns["seq"].tolist(), columns["ts_event_ns"].tolist()
-        made = dataclasses.replace(full[0], seq_first=seq[0], seq_last=seq[-1], ts_first_ns=ts[0], ts_last_ns=ts[-1])
-        packed.append(dataclasses.replace(made, columns=columns))
-    return packed
-
-
-def _simulated(seed: int, *, duration_s: float) -> list[Frame]:
-    session = simulate("flash_crash", seed, duration_s=duration_s)
-    plan = session.scenario
-    return list(frames_of([session.block], plan.channel_id, start_ns=plan.start_ns, end_ns=plan.end_ns))
-
-
-def _recorded(path: Path) -> list[Frame]:
-    session = open_session(path)
-    return list(frames_of(session.blocks(), session.channel_id, start_ns=session.start_ns, end_ns=session.end_ns))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ travels in the metadata, so that a model cannot be fed features of another meani
 """
 
 from dataclasses import dataclass, field
-from typing import Final
+from functools import lru_cache
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from schemas.errors import MessageError
 from schemas.frames import READ_ERRORS
 
 FORMAT: Final = b"tidegate.ticks.v1"
+_F64: Final = pa.float64()
 
 FIXED: Final = (
     ("tick_ns", pa.int64()),  # event time of the tick's end, a multiple of TICK_NS
@@ -58,25 +60,31 @@ class Ticks:
 
 def encode_ticks(ticks: Ticks) -> bytes:
     """Return the rows as an Arrow IPC stream; equal ticks give equal bytes."""
-    fields = [pa.field(name, kind, nullable=False) for name, kind in FIXED]
-    fields += [pa.field(name, pa.float64(), nullable=False) for name in ticks.feature_names]
-    schema = pa.schema(
-        fields,
-        metadata={
-            b"format": FORMAT,
-            b"channel_id": ticks.channel_id.encode(),
-            b"epoch": b"%d" % ticks.epoch,
-            b"spec_hash": ticks.spec_hash.encode(),
-        },
-    )
+    schema = _schema(ticks.channel_id, ticks.epoch, ticks.spec_hash, ticks.feature_names)
     fixed = (ticks.tick_ns, ticks.instrument_id, ticks.status, ticks.ref_price)
-    by_feature = np.ascontiguousarray(ticks.values.T)
     arrays = [pa.array(values, type=kind) for values, (_, kind) in zip(fixed, FIXED, strict=True)]
-    arrays += [pa.array(column) for column in by_feature]
+    rows, features = ticks.values.shape
+    whole = pa.py_buffer(np.ascontiguousarray(ticks.values.T, dtype=np.float64))
+    size = 8 * rows
+    arrays += [pa.Array.from_buffers(_F64, rows, [None, whole.slice(n * size, size)]) for n in range(features)]
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, schema) as writer:
-        writer.write_batch(pa.record_batch(arrays, schema=schema))
+        writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
     return bytes(sink.getvalue())
+
+
+@lru_cache(maxsize=256)
+def _schema(channel_id: str, epoch: int, spec_hash: str, feature_names: tuple[str, ...]) -> Any:
+    """Return the Arrow schema of a channel's messages: equal from one to the next, and a third of the cost of each."""
+    fields = [pa.field(name, kind, nullable=False) for name, kind in FIXED]
+    fields += [pa.field(name, _F64, nullable=False) for name in feature_names]
+    metadata = {
+        b"format": FORMAT,
+        b"channel_id": channel_id.encode(),
+        b"epoch": b"%d" % epoch,
+        b"spec_hash": spec_hash.encode(),
+    }
+    return pa.schema(fields, metadata=metadata)
 
 
 def decode_ticks(raw: bytes) -> Ticks:
@@ -90,11 +98,11 @@ def decode_ticks(raw: bytes) -> Ticks:
     names = tuple(batch.schema.names[len(FIXED) :])
     try:
         channel_id, epoch, spec_hash = meta[b"channel_id"].decode(), int(meta[b"epoch"]), meta[b"spec_hash"].decode()
-        columns = [batch.column(i).to_numpy() for i in range(batch.num_columns)]
+        columns = [batch.column(i).to_numpy() for i in range(len(FIXED))]
+        features = batch.columns[len(FIXED) :]
+        joined = pa.concat_arrays(features).to_numpy() if features else np.empty(0)
     except (*READ_ERRORS, ValueError) as error:
         raise MessageError("bad_arrow", str(error).splitlines()[0]) from error
-    features = columns[len(FIXED) :]
-    values = np.stack(features, axis=1) if features else np.empty((batch.num_rows, 0))
     return Ticks(
         channel_id=channel_id,
         epoch=epoch,
@@ -104,7 +112,7 @@ def decode_ticks(raw: bytes) -> Ticks:
         instrument_id=columns[1],
         status=columns[2],
         ref_price=columns[3],
-        values=np.ascontiguousarray(values),
+        values=np.ascontiguousarray(joined.reshape(len(features), batch.num_rows).T),
     )
 
 
@@ -118,7 +126,7 @@ def read_batch(raw: bytes) -> pa.RecordBatch:
         with pa.ipc.open_stream(raw) as reader:
             batch = reader.read_next_batch()
             batch.validate()
-            head = tuple((f.name, f.type) for f in batch.schema)[: len(FIXED)]
+            head = tuple((f.name, f.type) for f in map(batch.schema.field, range(min(len(FIXED), batch.num_columns))))
             meta = batch.schema.metadata or {}
     except (*READ_ERRORS, StopIteration) as error:
         raise MessageError("bad_arrow", (str(error) or "no record batch").splitlines()[0]) from error

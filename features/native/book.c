@@ -253,9 +253,11 @@ void book_prefetch(const struct book *book, uint64_t order_id)
 {
     if (book->order_capacity)
         __builtin_prefetch(&book->orders[slot_of(book, order_id)], 1);
-    for (int which = 0; which < 2; which++)
-        if (book->sides[which].count)
-            __builtin_prefetch(&book->sides[which].levels[book->sides[which].count - 1], 1);
+    for (int which = 0; which < 2; which++) {
+        const struct side *side = &book->sides[which];
+        for (uint32_t back = 1; back <= 9 && back <= side->count; back += 4) /* four levels to a line */
+            __builtin_prefetch(&side->levels[side->count - back], 1);
+    }
 }
 
 int64_t book_depth(const struct book *book, int side, uint32_t levels_max)

@@ -105,7 +105,7 @@ void kernel_event(struct kernel *kernel, const struct frame *frame, size_t i)
         kernel->counts.bound_hit++;
         return;
     }
-    instrument->shape.is_due = true;
+    instrument->is_due = true;
     if (frame->kind[i] >= KIND_SNAPSHOT_BEGIN) {
         apply_status(instrument, frame, i);
         return;

@@ -82,6 +82,8 @@ enum feature {
 #define BOOK_FEATURES (F_BOOK_PRESSURE + 1)
 #define SHAPE_FIRST F_MICROPRICE_BPS
 #define SHAPE_FEATURES (F_SELL_COST_BPS + 1 - F_MICROPRICE_BPS)
+#define COUNTED_FIRST F_BURSTINESS /* of what came since the start, by its count and not by ticks: burstiness and VPIN */
+#define COUNTED_FEATURES (F_VPIN + 1 - F_BURSTINESS)
 #define BEST_LEVELS 10
 #define CLIP_TRADES 10.0 /* the standard clip, in mean trades */
 #define MIDS_RING (TICKS_10S + 1)
@@ -185,7 +187,6 @@ struct shape {
     double depth[2], depth_10[2]; /* lots within 5 and 10 levels, by side */
     struct level best[2][BEST_LEVELS]; /* best first; qty 0 behind the last */
     double values[FEATURE_COUNT];      /* of those features that follow from the book */
-    bool is_due;   /* an event came since */
     bool is_fresh; /* it was worked out anew for the tick in hand */
 };
 
@@ -210,7 +211,7 @@ static inline struct top top_of(const struct book *book)
 }
 
 /* Ask for the memory that the closing of a tick will touch. */
-void flow_prefetch(const struct flow *flow);
+void flow_prefetch(const struct flow *flow, const struct shape *shape);
 
 /* Account for one book change. */
 void flow_book_changed(struct flow *flow, const struct top *before, const struct top *after);
@@ -220,6 +221,9 @@ void flow_traded(struct flow *flow, int side, int64_t qty);
 
 /* Account for one event at `ts_ns`. */
 void flow_arrived(struct flow *flow, int64_t ts_ns);
+
+/* Write the features that only events change. */
+void trades_write(const struct flow *flow, double *out);
 
 void shape_update(struct shape *shape, const struct book *book, const struct reading *reading);
 

@@ -4,8 +4,6 @@
 #include <string.h>
 
 #define RATE_TICKS_MIN 100 /* one half-life */
-#define BUCKETS_MIN 10
-#define ARRIVALS_MIN 32
 
 /* 2^(-0.1 s / half-life) */
 static const double KEEP_1S = 0.9330329915368074;
@@ -28,12 +26,28 @@ void flow_init(struct flow *flow)
     squares_init(&flow->squares);
 }
 
-void flow_prefetch(const struct flow *flow)
+static void ask_for(const void *from, size_t size)
 {
-    for (size_t at = 0; at < offsetof(struct flow, buckets); at += 64)
-        __builtin_prefetch((const char *)flow + at, 1);
-    __builtin_prefetch(&flow->log_mid[(flow->ticks + MIDS_RING - TICKS_1S) % MIDS_RING]);
-    __builtin_prefetch(&flow->squares.ring[flow->ticks % TICKS_60S]);
+    for (size_t at = 0; at < size; at += 64)
+        __builtin_prefetch((const char *)from + at, 1);
+}
+
+void flow_prefetch(const struct flow *flow, const struct shape *shape)
+{
+    const struct window *windows[] = {&flow->ofi, &flow->ofi_deep, &flow->sold_bought, &flow->volume};
+    int64_t ticks = flow->ticks;
+    ask_for(flow, offsetof(struct flow, buckets));
+    ask_for(shape, offsetof(struct shape, best));
+    ask_for(shape->values, sizeof shape->values);
+    for (int i = 0; i < 4; i++) {
+        __builtin_prefetch(&windows[i]->sum_1s, 1);
+        __builtin_prefetch(&windows[i]->ring[ticks % TICKS_10S], 1);
+        __builtin_prefetch(&windows[i]->ring[(ticks + TICKS_10S - TICKS_1S) % TICKS_10S]);
+    }
+    __builtin_prefetch(&flow->log_mid[ticks % MIDS_RING], 1);
+    __builtin_prefetch(&flow->log_mid[(ticks + MIDS_RING - TICKS_1S) % MIDS_RING]);
+    __builtin_prefetch(&flow->squares.ring[ticks % TICKS_60S], 1);
+    __builtin_prefetch(&flow->squares.known, 1);
 }
 
 /* Cont, Cucuringu, Zhang 2023: the rule of one level for each of the best ten, between two ticks. */
@@ -112,14 +126,6 @@ static void flow_write(const struct flow *flow, double *out)
         out[F_QUEUE_DEPLETION_ASK] = part(of_10s[OF_10S_DEPLETED_ASK], of_10s[OF_10S_TOP_ASK] * TICK_S);
     }
     out[F_QUOTE_LIFETIME_S] = 2 * seconds / (of_10s[OF_10S_REQUOTES] + 1);
-    const struct buckets *buckets = &flow->buckets;
-    out[F_VPIN] = buckets->closed < BUCKETS_MIN ? NAN : (double)buckets->sum_signed / (double)buckets->sum_lots;
-    out[F_BURSTINESS] = NAN;
-    if (flow->arrivals >= ARRIVALS_MIN) { /* Goh, Barabasi 2008 */
-        double mean = flow->gaps / flow->gap_weight;
-        double deviation = sqrt(fmax(flow->gap_squares / flow->gap_weight - mean * mean, 0));
-        out[F_BURSTINESS] = deviation + mean > 0 ? (deviation - mean) / (deviation + mean) : NAN;
-    }
 }
 
 void flow_tick(struct flow *flow, const struct shape *shape, const struct closing *closing, double *out)
@@ -143,6 +149,7 @@ void flow_tick(struct flow *flow, const struct shape *shape, const struct closin
     flow->ticks++;
     memcpy(out, shape->values, BOOK_FEATURES * sizeof *out);
     memcpy(out + SHAPE_FIRST, shape->values + SHAPE_FIRST, SHAPE_FEATURES * sizeof *out);
+    memcpy(out + COUNTED_FIRST, shape->values + COUNTED_FIRST, COUNTED_FEATURES * sizeof *out);
     flow_write(flow, out);
     resilience_write(flow, out);
     flow->added = flow->cancelled = flow->traded = flow->lots = flow->signed_lots = flow->ofi_now = 0;

@@ -73,7 +73,7 @@ static struct instrument *instrument_new(uint32_t id)
     memset(fresh, 0, sizeof *fresh);
     fresh->id = id;
     fresh->status = STATUS_STALE;
-    fresh->shape.is_due = true;
+    fresh->is_due = true;
     book_init(&fresh->book);
     flow_init(&fresh->flow);
     return fresh;

@@ -71,11 +71,13 @@ static void close_row(struct kernel *kernel, struct instrument *instrument, int6
 {
     size_t row = kernel->row_count++;
     struct shape *shape = &instrument->shape;
-    shape->is_fresh = shape->is_due;
-    if (shape->is_due) {
+    shape->is_fresh = instrument->is_due;
+    instrument->is_due = false;
+    if (shape->is_fresh) {
         const struct flow *flow = &instrument->flow;
         double clip = flow->size_weight > 0 ? CLIP_TRADES * flow->size_sum / flow->size_weight : 0;
         shape_update(shape, &instrument->book, &(struct reading){instrument->tick_size, clip, &kernel->weights});
+        trades_write(flow, shape->values);
     }
     const struct top *top = &shape->top;
     uint32_t status = instrument->status & LASTING;
@@ -102,7 +104,7 @@ static void close_rows(struct kernel *kernel, int64_t tick_ns)
     size_t first_row = kernel->row_count;
     for (uint32_t i = 0; i < kernel->instrument_count; i++) {
         if (i + 2 < kernel->instrument_count)
-            flow_prefetch(&kernel->instruments[i + 2]->flow);
+            flow_prefetch(&kernel->instruments[i + 2]->flow, &kernel->instruments[i + 2]->shape);
         close_row(kernel, kernel->instruments[i], tick_ns);
     }
     if (tick_ns % (TICK_NS * TICKS_1S) == 0)
@@ -124,7 +126,7 @@ static bool advance(struct kernel *kernel, int64_t ts_ns)
         kernel->first_share = NAN;
         for (uint32_t i = 0; jumped && i < kernel->instrument_count; i++) {
             flow_init(&kernel->instruments[i]->flow); /* no window may reach over the silence */
-            kernel->instruments[i]->shape.is_due = true;
+            kernel->instruments[i]->is_due = true;
         }
         kernel->next_tick_ns = (ts_ns / TICK_NS + 1) * TICK_NS;
     }
@@ -143,9 +145,8 @@ static void look_ahead(const struct kernel *kernel, const struct frame *frame, s
     if (i + AHEAD_INSTRUMENT < frame->rows) {
         const struct instrument *soon = kernel_find(kernel, frame->instrument_id[i + AHEAD_INSTRUMENT]);
         if (soon) {
-            __builtin_prefetch(soon);
-            __builtin_prefetch((const char *)soon + 64);
-            __builtin_prefetch((const char *)soon + 128);
+            for (size_t at = 0; at < offsetof(struct instrument, flow.size_weight); at += 64)
+                __builtin_prefetch((const char *)soon + at, 1);
         }
     }
     if (i + AHEAD_BOOK < frame->rows) {

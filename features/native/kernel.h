@@ -18,6 +18,7 @@
 struct instrument {
     uint32_t id, status; /* status: the bits that last (stale, gap, halted, bound) */
     int64_t tick_size, lot_size;
+    int64_t is_due; /* an event came since the book was last read; here, for an event touches this line anyway */
     struct book book;
     struct flow flow;
     struct shape shape;

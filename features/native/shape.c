@@ -22,6 +22,12 @@ void weights_init(struct weights *weights)
     }
 }
 
+/* fmin is a call, for it minds NaN. */
+static inline double lesser(double a, double b)
+{
+    return b < a ? b : a;
+}
+
 static double ratio(double a, double b)
 {
     return a + b > 0 ? (a - b) / (a + b) : NAN;
@@ -54,10 +60,10 @@ static double weight(const double *table, double decay, double ticks)
  * all of them 0. */
 static void pressures(double *out, const struct ladder sides[2], double tick_size, const struct weights *weights)
 {
-    double nearest = fmin(sides[0].distance[0], sides[1].distance[0]);
+    double nearest = lesser(sides[0].distance[0], sides[1].distance[0]);
     for (int which = 0; which < 2; which++)
         for (int i = 1; i < sides[which].count; i++) /* a crossed book has its nearest level anywhere */
-            nearest = fmin(nearest, sides[which].distance[i]);
+            nearest = lesser(nearest, sides[which].distance[i]);
     double fast[2] = {0, 0}, slow[2] = {0, 0}, inverse[2] = {0, 0};
     for (int which = 0; which < 2; which++)
         for (int i = 0; i < sides[which].count; i++) {
@@ -100,7 +106,7 @@ static double walk(const struct book *book, int which, double mid, double clip, 
         for (int limit = 0; limit < 3; limit++)
             if (distance <= limits[limit] && __builtin_add_overflow(lots[limit], level->qty, &lots[limit]))
                 lots[limit] = INT64_MAX;
-        double taken = fmin(left, (double)level->qty);
+        double taken = lesser(left, (double)level->qty);
         paid += taken * distance;
         left -= taken;
     }
@@ -174,5 +180,4 @@ void shape_update(struct shape *shape, const struct book *book, const struct rea
         around_mid(shape, book, reading->clip);
     if (both && reading->tick_size > 0)
         in_ticks(shape, sides, reading);
-    shape->is_due = false;
 }

@@ -1,7 +1,11 @@
 /* What events add to the running tick. */
 #include "features.h"
 
-#define BUCKET_TRADES 50.0 /* size of a volume bucket, in mean trades */
+#define BUCKETS_MIN 10
+#define ARRIVALS_MIN 32
+
+/* Size of a volume bucket in mean trades; a hair below 50, so that trades of one size fill buckets of 50. */
+#define BUCKET_TRADES (50.0 * (1 - 1e-9))
 
 static const double KEEP_64_TRADES = 0.9892280131939755; /* 2^(-1/64) */
 static const double KEEP_256_EVENTS = 0.9972960560854701;
@@ -75,4 +79,17 @@ void flow_arrived(struct flow *flow, int64_t ts_ns)
         flow->arrivals++;
     }
     flow->last_event_ns = ts_ns;
+}
+
+void trades_write(const struct flow *flow, double *out)
+{
+    const struct buckets *buckets = &flow->buckets;
+    out[F_VPIN] = buckets->closed < BUCKETS_MIN ? NAN : (double)buckets->sum_signed / (double)buckets->sum_lots;
+    out[F_BURSTINESS] = NAN;
+    if (flow->arrivals < ARRIVALS_MIN)
+        return;
+    double mean = flow->gaps / flow->gap_weight; /* Goh, Barabasi 2008 */
+    double deviation = sqrt(fmax(flow->gap_squares / flow->gap_weight - mean * mean, 0));
+    if (deviation + mean > 0)
+        out[F_BURSTINESS] = (deviation - mean) / (deviation + mean);
 }

@@ -38,6 +38,8 @@ static inline void window_push(struct window *window, int64_t tick, int64_t lots
 #define SQUARES_BLOCKS (TICKS_60S / SQUARES_BLOCK)
 #define SQUARES_GROUPS (SQUARES_BLOCKS / SQUARES_BLOCK)
 
+_Static_assert(SQUARES_GROUPS == 6, "squares_push adds six groups");
+
 /* Terms of the last 600 ticks; a new term sums its block and its group anew, 26 additions instead of 600. */
 struct squares {
     double ring[TICKS_60S]; /* -1 where there was none */

@@ -7,6 +7,9 @@ from typing import Final
 from features.reference.windows import saturated
 
 KEEP_TRADE: Final = 2.0 ** (-1 / 64)
+BUCKET_TRADES: Final = 50.0 * (1 - 1e-9)
+"""Size of a bucket in mean trades; a hair below 50, so that trades of one size fill buckets of 50."""
+
 KEEP_EVENT: Final = 2.0 ** (-1 / 256)
 
 
@@ -30,13 +33,13 @@ class PlainTrades:
         self.size_sum = self.size_sum * KEEP_TRADE + qty
         self.size_weight = self.size_weight * KEEP_TRADE + 1
         mean = self.size_sum / self.size_weight
-        self.bucket_size = self.bucket_size or 50 * mean
+        self.bucket_size = self.bucket_size or BUCKET_TRADES * mean
         self.bucket_lots = saturated(self.bucket_lots + qty)
         self.bucket_signed = saturated(self.bucket_signed + signed_qty)
         if self.bucket_lots >= self.bucket_size:
             self.buckets.append((self.bucket_lots, abs(self.bucket_signed)))
             self.bucket_lots = self.bucket_signed = 0
-            self.bucket_size = 50 * mean
+            self.bucket_size = BUCKET_TRADES * mean
 
     def clip(self) -> float | None:
         """Return ten mean trades."""

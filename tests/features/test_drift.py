@@ -20,7 +20,6 @@ ORDERS = 250_000
 INSTRUMENTS = 2
 PER_FRAME = 5_000
 LATE_TICKS = 700
-KEEP_10S = 2 ** (-0.1 / 10)
 
 Series = npt.NDArray[np.float64]
 
@@ -100,9 +99,9 @@ def long_run() -> Run:
     return Run(columns, values)
 
 
-def faded(series: Series, at: int) -> float:
-    """Return the sum up to tick ``at`` in which a tick of 10 s ago counts half, rounded once."""
-    return math.fsum((series[: at + 1] * KEEP_10S ** np.arange(at, -1, -1.0)).tolist())
+def faded(series: Series, at: int, half_life_s: float = 10) -> float:
+    """Return the sum up to tick ``at`` in which a tick of one half-life ago counts half, rounded once."""
+    return math.fsum((series[: at + 1] * 2 ** (-0.1 / half_life_s * np.arange(at, -1, -1.0))).tolist())
 
 
 def per_tick(run: Run, number: int, kinds: tuple[Kind, ...], *, lots: bool = False) -> Series:
@@ -133,6 +132,8 @@ def test_fading_counts_equal_their_sum_over_the_whole_run(long_run: Run, number:
             "cancel_rate": faded(cancels, at) / seconds,
             "trade_rate": faded(trades, at) / seconds,
             "trade_to_order": (faded(trades, at) + 1) / (faded(adds, at) + faded(cancels, at) + 10),
+            "trade_to_order_60s": (faded(trades, at, 60) + 1) / (faded(adds, at, 60) + faded(cancels, at, 60) + 10),
+            "cancel_to_trade_1s": (faded(cancels, at, 1) + 1) / (faded(trades, at, 1) + 1),
         }
         for name, value in wanted.items():
             assert found[name][at] == pytest.approx(value, rel=1e-12, abs=0), (name, at)
@@ -201,3 +202,41 @@ def test_kernel_that_began_a_minute_ago_has_the_windows_of_the_one_that_ran_for_
         here, there = mean_top_depth(found, at), mean_top_depth(long_run.values[number], TICKS - 1)
         for name in ("ofi_1s", "ofi_10s"):
             assert found[name][at] * here == pytest.approx(wanted[name][at] * there, abs=1e-7)
+
+
+@pytest.mark.parametrize("number", range(1, INSTRUMENTS + 1))
+def test_windows_of_trades_and_of_deep_flow_are_exact_to_the_end(long_run: Run, number: int) -> None:
+    found = long_run.values[number]
+    signed = per_tick(long_run, number, (Kind.EXECUTE,), lots=True)
+    chosen = (long_run.columns["instrument_id"] == number) & (long_run.columns["kind"] == Kind.EXECUTE)
+    at_tick = (long_run.columns["ts_event_ns"][chosen].astype(np.int64) - START) // TICK_NS
+    lots = np.bincount(at_tick, long_run.columns["qty"][chosen].astype(np.float64), minlength=TICKS)
+    for at in SAMPLES[1:]:
+        for seconds in (1, 10):
+            last = slice(at + 1 - 10 * seconds, at + 1)
+            assert found[f"trade_imbalance_{seconds}s"][at] == signed[last].sum() / lots[last].sum()
+        deep = faded(found["depth_total_10"] / 2, at) / faded(np.ones(at + 1), at)
+        whole = found["ofi_deep_10s"][at] * deep
+        assert whole == pytest.approx(round(whole), abs=1e-6)
+
+
+@pytest.mark.parametrize("number", range(1, INSTRUMENTS + 1))
+def test_jumps_and_term_structure_equal_their_sums_over_the_whole_run(long_run: Run, number: int) -> None:
+    found = long_run.values[number]
+    step = found["mid_return_1s_bps"]
+    before = np.concatenate([np.full(10, np.nan), step[:-10]])
+    pair = np.abs(step) * np.abs(before)
+    sums = {
+        name: (np.nan_to_num(series), (~np.isnan(series)).astype(np.float64))
+        for name, series in (("square", step * step), ("pair", pair))
+    }
+
+    def mean(name: str, at: int, half_life_s: float) -> float:
+        total, known = (faded(series, at, half_life_s) for series in sums[name])
+        return total / known
+
+    for at in SAMPLES[1:]:
+        smooth = math.pi / 2 * mean("pair", at, 30) / mean("square", at, 30)
+        assert found["jump_share"][at] == pytest.approx(max(0.0, 1 - smooth), abs=1e-10)
+        wanted = math.sqrt(mean("square", at, 10) / mean("square", at, 60))
+        assert found["vol_ratio"][at] == pytest.approx(wanted, rel=1e-10)

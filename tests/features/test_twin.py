@@ -174,7 +174,7 @@ def test_kernel_and_twin_agree_on_any_short_stream(events: list[Row], per_frame:
     compare([*framed(rows, per_frame=lambda: per_frame), beat(len(rows), ts + TICK_NS)])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=45, deadline=None)
 @given(st.integers(0, 2**32))
 def test_kernel_and_twin_agree_on_hostile_streams_with_gaps_repeats_and_silences(seed: int) -> None:
     stream = Stream(seed, hostile=True)
