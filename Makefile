@@ -12,7 +12,7 @@ TIDEGATE := $(VENV)/bin/tidegate
 STAMPS   := build/stamps
 NATIVE   := $(wildcard features/native/*.[ch] gate/native/*.[ch])
 
-.PHONY: demo test check unit integration bench model locks jars setup train-setup clean help
+.PHONY: demo test check unit integration fuzz bench model locks jars setup train-setup clean help
 
 help:  ## list the commands
 	grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -34,6 +34,10 @@ unit: $(STAMPS)/dev $(STAMPS)/build  ## unit tests alone, under a minute (neithe
 
 integration: $(STAMPS)/dev $(STAMPS)/build $(STAMPS)/jars  ## integration tests alone
 	$(PY) -m pytest -m integration
+
+FUZZ_SECONDS ?= 60
+fuzz: $(STAMPS)/dev $(STAMPS)/build  ## sanitizers and mutated recordings, FUZZ_SECONDS for each part; JSON last
+	$(PY) -m tests.fuzz --seconds $(FUZZ_SECONDS)
 
 bench: $(STAMPS)/dev $(STAMPS)/build $(STAMPS)/jars  ## every benchmark; results are printed, not committed
 	$(PY) -m benchmarks.bench_gate && $(PY) -m benchmarks.bench_kernel && $(PY) -m benchmarks.bench_history && $(PY) -m benchmarks.bench_path

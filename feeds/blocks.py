@@ -1,15 +1,24 @@
 """Blocks of events: what readers and the simulator yield and the frame cutter takes, one channel, in time order."""
 
+import zipfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
-from schemas.frames import COLUMNS, Columns
+from schemas.frames import COLUMNS, NUMBER_MAX, Columns
+from schemas.units import NS_PER_S, TICK_NS
 
 NAMES: Final = tuple(name for name, _ in COLUMNS if name != "seq")
 _DTYPES: Final = {name: kind.to_pandas_dtype() for name, kind in COLUMNS}
+
+SESSION_NS_MAX: Final = 8 * 24 * 3600 * NS_PER_S
+"""A week and a day. A longer session is a damaged time, which would be filled with heartbeats."""
+
+READ_ERRORS: Final = (OSError, EOFError, RuntimeError, UnicodeDecodeError, zlib.error, zipfile.BadZipFile)
+"""What reading a damaged file or archive raises."""
 
 Row = tuple[int, int, int, int, int, int, int]
 """``(ts_event_ns, instrument_id, kind, side, order_id, price, qty)``."""
@@ -47,3 +56,15 @@ def block_of(rows: list[Row]) -> EventBlock:
     return EventBlock(
         {name: np.array(values, dtype=_DTYPES[name]) for name, values in zip(NAMES, by_column, strict=True)}
     )
+
+
+def session_span(path: Path | str, first_ns: int, last_ns: int) -> tuple[int, int]:
+    """Return the tick boundaries at or before the first event and after the last.
+
+    Raises:
+        FeedError: The last lies before the first, or further away than any session.
+    """
+    start_ns, end_ns = first_ns // TICK_NS * TICK_NS, (last_ns // TICK_NS + 1) * TICK_NS
+    if not 0 <= start_ns < end_ns <= min(start_ns + SESSION_NS_MAX, NUMBER_MAX):
+        raise FeedError(path, 0, f"a session from {first_ns} to {last_ns} ns: a time is damaged")
+    return start_ns, end_ns

@@ -123,8 +123,7 @@ def event_times_ns(lines: Iterator[tuple[Place, bytes]], recording: Recording) -
         FeedError: A time outside the recording's day.
     """
     for place, line in lines:
-        found = _EVENT_MS.search(line)
-        if found is not None:
+        for found in _EVENT_MS.finditer(line):  # a damaged line may hold two
             yield _checked_ns(int(found[1]), recording, place)
 
 

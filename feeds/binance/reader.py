@@ -19,8 +19,8 @@ from zlib import crc32
 
 from feeds.binance.parse import Message, Place, Recording, event_times_ns, parse_line, units_of
 from feeds.binance.sequence import BinanceEvents
-from feeds.blocks import EventBlock, FeedError, Row, block_of
-from schemas.units import NS_PER_S, TICK_NS
+from feeds.blocks import EventBlock, FeedError, Row, block_of, session_span
+from schemas.units import NS_PER_S
 
 BLOCK_EVENTS: Final = 20_000
 LINE_BYTES_MAX: Final = 4 << 20
@@ -183,7 +183,7 @@ def _span(files: list[tuple[Path, Recording]], path: Path) -> tuple[int, int]:
     end_ns = next((ts for ts in ends if ts is not None), None)
     if start_ns is None or end_ns is None:
         raise FeedError(path, 0, "no event with a time")
-    return start_ns // TICK_NS * TICK_NS, (end_ns // TICK_NS + 1) * TICK_NS
+    return session_span(path, start_ns, end_ns)
 
 
 def _lines(path: Path) -> Iterator[tuple[Place, bytes]]:

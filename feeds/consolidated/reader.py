@@ -9,7 +9,6 @@ and stays stale. A quote file that begins in the middle of a day lacks the excha
 import heapq
 import re
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,7 +20,7 @@ from typing import Final, cast
 from zlib import crc32
 from zoneinfo import ZoneInfo
 
-from feeds.blocks import EventBlock, FeedError, Row, block_of
+from feeds.blocks import READ_ERRORS, EventBlock, FeedError, Row, block_of, session_span
 from feeds.consolidated.nbbo import Nbbo, QuoteKind, kind_of
 from feeds.consolidated.parse import TICK_SIZE, Place, Quote, Trade, parse_quote, parse_trade
 from feeds.consolidated.trades import NO_TRADE, TradeSides
@@ -34,7 +33,6 @@ EXCHANGE: Final = ZoneInfo("America/New_York")
 
 _NAME: Final = re.compile(r"(?P<symbol>[a-z][a-z.-]*)_(?P<date>[0-9]{8})_(?P<what>trade|quote)\.(?:zip|csv)", re.ASCII)
 _OTHER_IDS_FROM: Final = 10_000
-_READ_ERRORS: Final = (OSError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile)
 
 Message = Quote | Trade
 Step = tuple[Place, int, Message | None, list[Row]]
@@ -197,10 +195,11 @@ def open_session(path: Path) -> ConsolidatedSession:
     first, last = ([file for file in files if file.date == date] for date in (dates[0], dates[-1]))
     day = f"{dates[0][:4]}-{dates[0][4:6]}-{dates[0][6:]}"
     name = day if path.is_dir() else f"{files[0].symbol.upper()}-{day}"
+    start_ns, end_ns = session_span(path, _first_ns(first), max(_last_ns(file) for file in last))
     return ConsolidatedSession(
         channel_id=f"CONSOLIDATED-{name}",
-        start_ns=_first_ns(first) // TICK_NS * TICK_NS,
-        end_ns=(max(_last_ns(file) for file in last) // TICK_NS + 1) * TICK_NS,
+        start_ns=start_ns,
+        end_ns=end_ns,
         symbols=symbols,
         _files=files,
     )
@@ -274,7 +273,7 @@ def _lines(path: Path) -> Iterator[tuple[Place, bytes]]:
                 if len(line) > LINE_BYTES_MAX:
                     raise FeedError(path, number, f"a line of more than {LINE_BYTES_MAX} bytes")
                 yield (path, number), line
-    except _READ_ERRORS as error:
+    except READ_ERRORS as error:
         raise FeedError(path, number + 1, f"cannot be read on ({error})") from error
 
 

@@ -9,7 +9,17 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from databento_dbn import F_SNAPSHOT, UNDEF_PRICE, Action, InstrumentDefMsg, MBOMsg, MBP1Msg, MBP10Msg, TradeMsg
+from databento_dbn import (
+    F_SNAPSHOT,
+    UNDEF_PRICE,
+    Action,
+    DBNError,
+    InstrumentDefMsg,
+    MBOMsg,
+    MBP1Msg,
+    MBP10Msg,
+    TradeMsg,
+)
 
 from feeds.blocks import FeedError, Row
 from feeds.databento.orders import AGAINST, SIDES, Event, OrderBookEvents
@@ -52,7 +62,7 @@ def definition_of(record: InstrumentDefMsg, place: tuple[str, int]) -> Definitio
     """
     try:
         symbol = record.raw_symbol
-    except ValueError as error:
+    except (DBNError, ValueError) as error:
         raise FeedError(*place, f"symbol: {error}") from error
     tick_size = record.min_price_increment
     return Definition(symbol, tick_size if 0 < tick_size != UNDEF_PRICE else None)

@@ -12,10 +12,10 @@ from typing import Any, Final
 
 from databento_dbn import InstrumentDefMsg, Metadata
 
-from feeds.blocks import EventBlock, FeedError, Row, block_of
+from feeds.blocks import EventBlock, FeedError, Row, block_of, session_span
 from feeds.databento.decode import records
 from feeds.databento.parse import TIME_NS_MAX, DbnEvents, definition_of, time_of
-from schemas.units import NS_PER_S, TICK_NS
+from schemas.units import NS_PER_S
 
 BLOCK_EVENTS: Final = 20_000
 CHUNK_BYTES: Final = 1 << 14
@@ -89,14 +89,15 @@ def open_session(path: Path) -> DbnSession:
     if schema not in (*SCHEMAS, "mixed"):
         raise FeedError(path, 0, f"schema {schema} has no events of a book, wanted one of {', '.join(SCHEMAS)}")
     first_ns, last_ns, instruments = _span(path)
+    start_ns, end_ns = session_span(path, first_ns, last_ns)
     events = DbnEvents()
     _find_definitions(path, metadata, events, span=(first_ns, last_ns), instruments=instruments)
     day = datetime.fromtimestamp(first_ns // NS_PER_S, UTC).date().isoformat()
     named = {key: found.symbol for key, found in events.definitions.items()}
     return DbnSession(
         channel_id=f"DBN-{metadata.dataset}-{schema}-{day}",
-        start_ns=first_ns // TICK_NS * TICK_NS,
-        end_ns=(last_ns // TICK_NS + 1) * TICK_NS,
+        start_ns=start_ns,
+        end_ns=end_ns,
         instrument_ids=frozenset(instruments),
         symbols=named | _symbols(metadata, instruments, (first_ns, last_ns)),
         metadata=metadata,

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from feeds.blocks import EventBlock, FeedError, Row, block_of
+from feeds.blocks import EventBlock, FeedError, Row, block_of, session_span
 from feeds.itch.messages import VENUE, Layout, split, time_bytes_of, time_of_day_ns
 from feeds.itch.parse import ItchEvents
-from schemas.units import NS_PER_S, PRICE_SCALE, TICK_NS
+from schemas.units import NS_PER_S, PRICE_SCALE
 
 BLOCK_EVENTS: Final = 20_000
 CHUNK_BYTES: Final = 1 << 18
@@ -97,11 +97,12 @@ def open_session(path: Path) -> ItchSession:
     day = _date_of(path, described)
     midnight_ns = int(datetime(day.year, day.month, day.day, tzinfo=EXCHANGE).timestamp()) * NS_PER_S
     time_bytes, first_ns, last_ns = _span(path)
+    start_ns, end_ns = session_span(path, midnight_ns + first_ns, midnight_ns + last_ns)
     layout = VENUE if time_bytes == VENUE.time_bytes else Layout(time_bytes, _price_unit(path, described))
     return ItchSession(
         channel_id=f"ITCH-{day.isoformat()}",
-        start_ns=(midnight_ns + first_ns) // TICK_NS * TICK_NS,
-        end_ns=((midnight_ns + last_ns) // TICK_NS + 1) * TICK_NS,
+        start_ns=start_ns,
+        end_ns=end_ns,
         events=ItchEvents(midnight_ns, layout, trades_have_side=day < SIDE_HIDDEN_FROM),
         _source=path,
     )
@@ -118,7 +119,8 @@ def _span(path: Path) -> tuple[int, int, int]:
         if not time_bytes:
             time_bytes = found
             first_ns = time_of_day_ns(message, time_bytes, place)
-        last_ns = max(last_ns, time_of_day_ns(message, time_bytes, place))
+        now_ns = time_of_day_ns(message, time_bytes, place)
+        first_ns, last_ns = min(first_ns, now_ns), max(last_ns, now_ns)
     if not time_bytes:
         raise FeedError(path, 0, "holds no message")
     return time_bytes, first_ns, last_ns

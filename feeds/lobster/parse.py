@@ -20,6 +20,9 @@ TICK_SIZE: Final = PRICE_SCALE // 100
 """One cent, the tick of US shares above one dollar."""
 
 _ABSENT: Final = 9_999_999_999
+_NUMBER_MAX: Final = 2**44
+"""Beyond every order id, size and price, and small enough for a price in 1e-9 currency."""
+
 _FLOW: Final = {1: Kind.ADD, 2: Kind.REDUCE, 3: Kind.DELETE, 4: Kind.EXECUTE, 5: Kind.EXECUTE_HIDDEN, 6: Kind.TRADE}
 _HALT: Final = 7
 _HALTED: Final = -1
@@ -55,8 +58,13 @@ def parse_message(line: str, place: tuple[str, int]) -> Message:
             raise ValueError("time is finer than nanoseconds")
         ts_ns = int(seconds) * NS_PER_S + int(fraction.ljust(9, "0") or 0)
         kind, order_id, size, price, direction = (int(part) for part in parts[1:])
+        if direction not in (Side.BID, Side.ASK):
+            raise ValueError("the direction is neither 1 nor -1")
+        if max(abs(kind), abs(order_id), abs(size), abs(price)) >= _NUMBER_MAX:
+            raise ValueError("a number is out of range")
     except ValueError as error:
         raise FeedError(*place, f"not a message ({error}): {line[:80]!r}") from error
+    order_id = max(order_id, 0)  # -1 where the kind has none
     return Message(ts_ns, kind, order_id, size, price * PRICE_UNIT, direction)
 
 
@@ -68,6 +76,8 @@ def parse_book(line: str, place: tuple[str, int]) -> tuple[Levels, Levels]:
     """
     try:
         numbers = [int(part) for part in line.rstrip("\r\n").split(",")]
+        if max(map(abs, numbers)) >= _NUMBER_MAX:
+            raise ValueError("a number is out of range")
     except ValueError as error:
         raise FeedError(*place, f"not a book row ({error}): {line[:80]!r}") from error
     if not numbers or len(numbers) % 4:

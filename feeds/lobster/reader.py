@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import IO, Final
 from zlib import crc32
 from zoneinfo import ZoneInfo
 
-from feeds.blocks import EventBlock, FeedError, Row, block_of
+from feeds.blocks import READ_ERRORS, EventBlock, FeedError, Row, block_of, session_span
 from feeds.lobster.parse import Book, LobsterEvents, Message, parse_book, parse_message
 from schemas.units import NS_PER_MS, NS_PER_S
 
@@ -75,16 +76,26 @@ class LobsterSession:
         Raises:
             FeedError: As :meth:`blocks`.
         """
-        with ExitStack() as opened:
-            name, lines, rows = _open(self._source, opened)
-            books = name.replace("message", "orderbook")
-            for number, line in enumerate(lines, 1):
-                message = parse_message(line, (name, number))
-                self.messages += 1
-                row = None if rows is None else next(rows, None)
-                if rows is not None and row is None:
-                    raise FeedError(name, number, "the orderbook file has fewer rows than there are messages")
-                yield f"{name}:{number}", message, None if row is None else parse_book(row, (books, number))
+        number, reached_ns = 0, self.start_ns - self.events.midnight_ns
+        until_ns = self.end_ns - self.events.midnight_ns
+        try:
+            with ExitStack() as opened:
+                name, lines, rows = _open(self._source, opened)
+                books = name.replace("message", "orderbook")
+                for number, line in enumerate(lines, 1):
+                    message = parse_message(line, (name, number))
+                    if not reached_ns <= message.ts_ns <= until_ns:
+                        raise FeedError(
+                            name, number, f"time {message.ts_ns} ns is not within {reached_ns} to {until_ns}"
+                        )
+                    reached_ns = message.ts_ns
+                    self.messages += 1
+                    row = None if rows is None else next(rows, None)
+                    if rows is not None and row is None:
+                        raise FeedError(name, number, "the orderbook file has fewer rows than there are messages")
+                    yield f"{name}:{number}", message, None if row is None else parse_book(row, (books, number))
+        except READ_ERRORS as error:
+            raise FeedError(self._source, number + 1, f"cannot be read on ({error})") from error
 
     @property
     def symbols(self) -> dict[int, str]:
@@ -103,19 +114,28 @@ def open_session(path: Path) -> LobsterSession:
     Raises:
         FeedError: No message file with a LOBSTER name is there.
     """
-    names = zipfile.ZipFile(path).namelist() if path.suffix == ".zip" else [p.name for p in path.glob("*.csv")]
+    try:
+        names = zipfile.ZipFile(path).namelist() if path.suffix == ".zip" else [p.name for p in path.glob("*.csv")]
+    except READ_ERRORS as error:
+        raise FeedError(path, 0, f"cannot be read ({error})") from error
     found = next((match for name in sorted(names) if (match := _NAME.search(name))), None)
     if found is None:
         raise FeedError(path, 0, "holds no file named SYMBOL_DATE_START_END_message_LEVELS.csv")
     symbol, date = found["symbol"], found["date"]
-    midnight_ns = int(datetime.fromisoformat(date).replace(tzinfo=EXCHANGE).timestamp()) * NS_PER_S
+    try:
+        midnight_ns = int(datetime.fromisoformat(date).replace(tzinfo=EXCHANGE).timestamp()) * NS_PER_S
+    except (ValueError, OverflowError) as error:
+        raise FeedError(path, 0, f"{date} is no date ({error})") from error
+    start_ns = midnight_ns + int(found["start"] or 34_200_000) * NS_PER_MS
+    end_ns = midnight_ns + int(found["end"] or 57_600_000) * NS_PER_MS
+    start_ns, end_ns = session_span(path, start_ns, end_ns - 1)
     instrument_id = _KNOWN_IDS.get(symbol, _OTHER_IDS_FROM + crc32(symbol.encode()) % 1_000_000)
     return LobsterSession(
         symbol=symbol,
         instrument_id=instrument_id,
         channel_id=f"LOBSTER-{symbol}-{date}",
-        start_ns=midnight_ns + int(found["start"] or 34_200_000) * NS_PER_MS,
-        end_ns=midnight_ns + int(found["end"] or 57_600_000) * NS_PER_MS,
+        start_ns=start_ns,
+        end_ns=end_ns,
         events=LobsterEvents(instrument_id, midnight_ns),
         _source=path,
     )
@@ -125,9 +145,12 @@ def _open(path: Path, opened: ExitStack) -> tuple[str, Iterator[str], Iterator[s
     """Return the name of the message file, its lines, and those of the orderbook file where there is one."""
     if path.suffix == ".zip":
         archive = opened.enter_context(zipfile.ZipFile(path))
-        names = {name: (lambda name=name: io.TextIOWrapper(archive.open(name))) for name in archive.namelist()}
+        names = {
+            name: (lambda name=name: io.TextIOWrapper(archive.open(name), encoding="ascii"))
+            for name in archive.namelist()
+        }
     else:
-        names = {file.name: file.open for file in path.glob("*.csv")}  # type: ignore[misc]
+        names = {file.name: partial(file.open, encoding="ascii") for file in path.glob("*.csv")}  # type: ignore[misc]
     messages = next(name for name in sorted(names) if _NAME.search(name))
     books = messages.replace("message", "orderbook")
     lines: IO[str] = opened.enter_context(names[messages]())

@@ -15,7 +15,11 @@ from schemas.units import TICK_NS
 
 
 @pytest.mark.parametrize(
-    "line", ["", "34200.1,1,5,10,100", "34200.1,1,5,10,100,1,null", "x,1,5,10,100,1", "34200.0000000001,1,5,10,100,1"]
+    "line",
+    [
+        *("", "34200.1,1,5,10,100", "34200.1,1,5,10,100,1,null", "x,1,5,10,100,1", "34200.0000000001,1,5,10,100,1"),
+        *("34200.1,1,5,10,100,2", f"34200.1,1,{2**64},10,100,1", f"34200.1,1,5,{-(2**63)},100,1"),
+    ],
 )
 def test_malformed_message_names_file_and_line(line: str) -> None:
     with pytest.raises(FeedError, match=r"day\.csv:7: not a message"):
@@ -48,6 +52,37 @@ def test_halt_and_resume_are_told_apart() -> None:
     quoting = events.message(parse_message("34200.2,7,0,0,0,-1", ("f", 2)))
     resume = events.message(parse_message("34200.3,7,0,0,1,-1", ("f", 3)))
     assert [row[2] for row in halt + quoting + resume] == [Kind.HALT, Kind.RESUME]
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        (["34200.2,1,5,10,999900,1", "34200.1,1,6,10,999900,1"], "is not within"),
+        (["34199.9,1,5,10,999900,1"], "is not within"),
+        (["57600.1,1,5,10,999900,1"], "is not within"),
+        (["34200.2,1,5,10,999900,1", "\xff"], "cannot be read on"),
+    ],
+)
+def test_time_that_goes_back_or_leaves_the_session_and_bytes_that_are_no_text_are_refused(
+    tmp_path: Path, lines: list[str], reason: str
+) -> None:
+    file = tmp_path / "TEST_2012-06-21_34200000_57600000_message_1.csv"
+    file.write_bytes("\n".join(lines).encode("latin-1"))
+    with pytest.raises(FeedError, match=reason):
+        list(open_session(tmp_path).blocks())
+
+
+@pytest.mark.parametrize("name", ["T_2012-13-45_0_1000_message_1.csv", "T_2012-06-21_2000_1000_message_1.csv"])
+def test_session_whose_name_is_no_session_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("")
+    with pytest.raises(FeedError):
+        open_session(tmp_path)
+
+
+def test_file_that_is_no_zip_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "day.zip").write_bytes(b"PK\x03\x04 not really")
+    with pytest.raises(FeedError, match="cannot be read"):
+        open_session(tmp_path / "day.zip")
 
 
 def test_folder_without_a_message_file_is_refused(tmp_path: Path) -> None:
