@@ -60,7 +60,7 @@ class Ticks:
 
 def encode_ticks(ticks: Ticks) -> bytes:
     """Return the rows as an Arrow IPC stream; equal ticks give equal bytes."""
-    schema = _schema(ticks.channel_id, ticks.epoch, ticks.spec_hash, ticks.feature_names)
+    schema = _schema(ticks.channel_id, ticks.epoch, ticks.spec_hash, feature_names=ticks.feature_names)
     fixed = (ticks.tick_ns, ticks.instrument_id, ticks.status, ticks.ref_price)
     arrays = [pa.array(values, type=kind) for values, (_, kind) in zip(fixed, FIXED, strict=True)]
     rows, features = ticks.values.shape
@@ -74,7 +74,7 @@ def encode_ticks(ticks: Ticks) -> bytes:
 
 
 @lru_cache(maxsize=256)
-def _schema(channel_id: str, epoch: int, spec_hash: str, feature_names: tuple[str, ...]) -> Any:
+def _schema(channel_id: str, epoch: int, spec_hash: str, *, feature_names: tuple[str, ...]) -> Any:
     """Return the Arrow schema of a channel's messages: equal from one to the next, and a third of the cost of each."""
     fields = [pa.field(name, kind, nullable=False) for name, kind in FIXED]
     fields += [pa.field(name, _F64, nullable=False) for name in feature_names]
