@@ -13,6 +13,7 @@ COMMANDS: Final = {
     "replay": "Replay recorded data into the running stack.",
     "simulate": "Simulate a scenario into the running stack.",
     "train": "Train a model.",
+    "features": "Ask which features say anything about what comes.",
     "query": "Ask the history in SQL.",
     "watch": "Follow the tiers live.",
     "verify": "Prove a property of the running system.",

@@ -25,6 +25,8 @@ ROOMS = set(MAY_IMPORT)
 # A library listed here may be imported in these rooms alone.
 LIBRARY_ROOMS = {
     "pyflink": {"jobs", "benchmarks"},  # the benchmarks run rivals of the jobs
+    "sklearn": {"features"},
+    "matplotlib": {"features"},
     "torch": {"models"},
     "onnx": {"models"},
     "onnxruntime": {"models"},
