@@ -2,6 +2,7 @@
 
 import zipfile
 import zlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,9 @@ from schemas.units import NS_PER_S, TICK_NS
 
 NAMES: Final = tuple(name for name, _ in COLUMNS if name != "seq")
 _DTYPES: Final = {name: kind.to_pandas_dtype() for name, kind in COLUMNS}
+
+BLOCK_EVENTS: Final = 20_000
+"""Size of a reader's blocks: large enough for numpy, small enough for constant memory."""
 
 SESSION_NS_MAX: Final = 8 * 24 * 3600 * NS_PER_S
 """A week and a day. A longer session is a damaged time, which would be filled with heartbeats."""
@@ -56,6 +60,17 @@ def block_of(rows: list[Row]) -> EventBlock:
     return EventBlock(
         {name: np.array(values, dtype=_DTYPES[name]) for name, values in zip(NAMES, by_column, strict=True)}
     )
+
+
+def blocks_of(batches: Iterable[list[Row]]) -> Iterator[EventBlock]:
+    """Yield rows that come in small batches as blocks of about ``BLOCK_EVENTS``."""
+    held: list[Row] = []
+    for rows in batches:
+        held += rows
+        if len(held) >= BLOCK_EVENTS:
+            yield block_of(held)
+            held = []
+    yield block_of(held)
 
 
 def session_span(path: Path | str, first_ns: int, last_ns: int) -> tuple[int, int]:

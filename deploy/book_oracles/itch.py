@@ -9,10 +9,10 @@ from typing import Final
 
 from deploy.book_oracles.report import BookReport
 from features.channel import ChannelKernel
-from feeds.blocks import Row, block_of
+from feeds.blocks import BLOCK_EVENTS, Row, block_of
 from feeds.framing import FrameCutter
 from feeds.itch.parse import Order
-from feeds.itch.reader import BLOCK_EVENTS, open_session
+from feeds.itch.reader import open_session
 from schemas.events import Kind, Side
 
 _ALL: Final = 1 << 16

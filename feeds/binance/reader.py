@@ -8,7 +8,6 @@ Rejected: a session per file (every later day would be stale from end to end).
 import gzip
 import re
 import tomllib
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -19,10 +18,10 @@ from zlib import crc32
 
 from feeds.binance.parse import Message, Place, Recording, event_times_ns, parse_line, units_of
 from feeds.binance.sequence import BinanceEvents
-from feeds.blocks import EventBlock, FeedError, Row, block_of, session_span
+from feeds.blocks import EventBlock, FeedError, Row, blocks_of, session_span
+from feeds.lines import lines_of
 from schemas.units import NS_PER_S
 
-BLOCK_EVENTS: Final = 20_000
 LINE_BYTES_MAX: Final = 4 << 20
 NO_SNAPSHOT: Final = "depthUpdate without any snapshot: the book is stale throughout"
 
@@ -86,13 +85,7 @@ class BinanceSession:
 
     def blocks(self) -> Iterator[EventBlock]:
         """Yield the events of the session; raises what ``steps`` raises."""
-        held: list[Row] = []
-        for _, rows in self.steps():
-            held += rows
-            if len(held) >= BLOCK_EVENTS:
-                yield block_of(held)
-                held = []
-        yield block_of(held)
+        return blocks_of(rows for _, rows in self.steps())
 
 
 def open_session(path: Path) -> BinanceSession:
@@ -187,17 +180,7 @@ def _span(files: list[tuple[Path, Recording]], path: Path) -> tuple[int, int]:
 
 
 def _lines(path: Path) -> Iterator[tuple[Place, bytes]]:
-    """Yield the lines of a file with their places, from 1."""
-    number = 0
-    try:
-        with _open(path) as opened:
-            while line := opened.readline(LINE_BYTES_MAX + 1):
-                number += 1
-                if len(line) > LINE_BYTES_MAX:
-                    raise FeedError(path, number, f"a line of more than {LINE_BYTES_MAX} bytes")
-                yield (path, number), line
-    except (OSError, EOFError, zlib.error) as error:
-        raise FeedError(path, number + 1, f"cannot be read on ({error})") from error
+    return lines_of(path, _open, LINE_BYTES_MAX)
 
 
 def _open(path: Path) -> BufferedIOBase:

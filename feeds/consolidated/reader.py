@@ -20,14 +20,14 @@ from typing import Final, cast
 from zlib import crc32
 from zoneinfo import ZoneInfo
 
-from feeds.blocks import READ_ERRORS, EventBlock, FeedError, Row, block_of, session_span
+from feeds.blocks import EventBlock, FeedError, Row, blocks_of, session_span
 from feeds.consolidated.nbbo import Nbbo, QuoteKind, kind_of
 from feeds.consolidated.parse import TICK_SIZE, Place, Quote, Trade, parse_quote, parse_trade
 from feeds.consolidated.trades import NO_TRADE, TradeSides
+from feeds.lines import lines_of
 from schemas.events import Kind, Side
 from schemas.units import NS_PER_S, PRICE_SCALE, TICK_NS
 
-BLOCK_EVENTS: Final = 20_000
 LINE_BYTES_MAX: Final = 1024
 EXCHANGE: Final = ZoneInfo("America/New_York")
 
@@ -129,13 +129,7 @@ class ConsolidatedSession:
 
     def blocks(self) -> Iterator[EventBlock]:
         """Yield the events of the session; raises what ``steps`` raises."""
-        held: list[Row] = []
-        for _, _, _, rows in self.steps():
-            held += rows
-            if len(held) >= BLOCK_EVENTS:
-                yield block_of(held)
-                held = []
-        yield block_of(held)
+        return blocks_of(rows for _, _, _, rows in self.steps())
 
     def _opening(self, files: list[TickFile], *, first: bool) -> Iterator[Step]:
         """Begin a day: all instruments are defined once, and their books begin empty, or stale where there are no quotes."""
@@ -264,17 +258,7 @@ def _last_ns(file: TickFile) -> int:
 
 
 def _lines(path: Path) -> Iterator[tuple[Place, bytes]]:
-    """Yield the lines of a file with their places, from 1."""
-    number = 0
-    try:
-        with _open(path) as opened:
-            while line := opened.readline(LINE_BYTES_MAX + 1):
-                number += 1
-                if len(line) > LINE_BYTES_MAX:
-                    raise FeedError(path, number, f"a line of more than {LINE_BYTES_MAX} bytes")
-                yield (path, number), line
-    except READ_ERRORS as error:
-        raise FeedError(path, number + 1, f"cannot be read on ({error})") from error
+    return lines_of(path, _open, LINE_BYTES_MAX)
 
 
 def _open(path: Path) -> BufferedIOBase:

@@ -12,12 +12,11 @@ from typing import Any, Final
 
 from databento_dbn import InstrumentDefMsg, Metadata
 
-from feeds.blocks import EventBlock, FeedError, Row, block_of, session_span
+from feeds.blocks import EventBlock, FeedError, Row, blocks_of, session_span
 from feeds.databento.decode import records
 from feeds.databento.parse import TIME_NS_MAX, DbnEvents, definition_of, time_of
 from schemas.units import NS_PER_S
 
-BLOCK_EVENTS: Final = 20_000
 CHUNK_BYTES: Final = 1 << 14
 SCHEMAS: Final = ("mbo", "mbp-1", "mbp-10", "trades", "definition")
 
@@ -69,13 +68,7 @@ class DbnSession:
         Raises:
             FeedError: As :meth:`rows`.
         """
-        held: list[Row] = []
-        for _, rows in self.rows():
-            held += rows
-            if len(held) >= BLOCK_EVENTS:
-                yield block_of(held)
-                held = []
-        yield block_of(held)
+        return blocks_of(rows for _, rows in self.rows())
 
 
 def open_session(path: Path) -> DbnSession:

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from feeds.blocks import EventBlock, FeedError, Row, block_of, session_span
+from feeds.blocks import EventBlock, FeedError, Row, blocks_of, session_span
 from feeds.itch.messages import VENUE, Layout, split, time_bytes_of, time_of_day_ns
 from feeds.itch.parse import ItchEvents
 from schemas.units import NS_PER_S, PRICE_SCALE
 
-BLOCK_EVENTS: Final = 20_000
 CHUNK_BYTES: Final = 1 << 18
 EXCHANGE: Final = ZoneInfo("America/New_York")
 SIDE_HIDDEN_FROM: Final = date(2014, 7, 14)
@@ -75,13 +74,7 @@ class ItchSession:
         Raises:
             FeedError: As :meth:`rows`.
         """
-        held: list[Row] = []
-        for _, rows in self.rows():
-            held += rows
-            if len(held) >= BLOCK_EVENTS:
-                yield block_of(held)
-                held = []
-        yield block_of(held)
+        return blocks_of(rows for _, rows in self.rows())
 
 
 def open_session(path: Path) -> ItchSession:

@@ -13,11 +13,10 @@ from typing import IO, Final
 from zlib import crc32
 from zoneinfo import ZoneInfo
 
-from feeds.blocks import READ_ERRORS, EventBlock, FeedError, Row, block_of, session_span
+from feeds.blocks import READ_ERRORS, EventBlock, FeedError, Row, blocks_of, session_span
 from feeds.lobster.parse import Book, LobsterEvents, Message, parse_book, parse_message
 from schemas.units import NS_PER_MS, NS_PER_S
 
-BLOCK_EVENTS: Final = 20_000
 EXCHANGE: Final = ZoneInfo("America/New_York")
 _NAME: Final = re.compile(
     r"(?P<symbol>[A-Z.]+)_(?P<date>\d{4}-\d\d-\d\d)_(?:(?P<start>\d+)_(?P<end>\d+)_)?message_\d+\w*\.csv$"
@@ -57,18 +56,17 @@ class LobsterSession:
         Raises:
             FeedError: A malformed line, or book rows that do not match the messages in number.
         """
-        held: list[Row] = self.events.opening(self.start_ns - self.events.midnight_ns)
+        return blocks_of(self._rows())
+
+    def _rows(self) -> Iterator[list[Row]]:
+        yield self.events.opening(self.start_ns - self.events.midnight_ns)
         for _, message, row in self.states():
             event = self.events.message(message)
             shown = [] if row is None else self.events.book(message, *row)
             # A level that comes into view stood there before the message took the better one: the other order would
             # show a side emptied and filled again, and so a false order-flow imbalance.
             into_view = [r for r in shown if r[_QTY] > 0 and r[_PRICE] != message.price]
-            held += [*into_view, *event, *(r for r in shown if r not in into_view)]
-            if len(held) >= BLOCK_EVENTS:
-                yield block_of(held)
-                held = []
-        yield block_of(held)
+            yield [*into_view, *event, *(r for r in shown if r not in into_view)]
 
     def states(self) -> Iterator[tuple[str, Message, Book | None]]:
         """Yield each message with its place and the venue's book after it, where the recording has one.

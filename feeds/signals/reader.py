@@ -17,6 +17,7 @@ from typing import IO, Final, cast
 import pyarrow as pa
 
 from feeds.blocks import FeedError
+from feeds.lines import lines_of
 from feeds.signals.events import Signal, SignalKind
 from feeds.signals.parse import (
     HEADLINE_HEADER,
@@ -120,17 +121,7 @@ def _expect_header(path: Path, lines: Iterator[tuple[Place, bytes]], header: byt
 
 
 def _lines(path: Path) -> Iterator[tuple[Place, bytes]]:
-    """Yield the lines of a file with their places, from 1."""
-    number = 0
-    try:
-        with _open(path) as opened:
-            while line := opened.readline(LINE_BYTES_MAX + 1):
-                number += 1
-                if len(line) > LINE_BYTES_MAX:
-                    raise FeedError(path, number, f"a line of more than {LINE_BYTES_MAX} bytes")
-                yield (path, number), line
-    except _READ_ERRORS as error:
-        raise FeedError(path, number + 1, f"cannot be read on ({error})") from error
+    return lines_of(path, _open, LINE_BYTES_MAX, read_errors=_READ_ERRORS)
 
 
 def _open(path: Path) -> IO[bytes]:
