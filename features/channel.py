@@ -1,9 +1,12 @@
 """The channel kernel as the jobs and the tests use it: frames in, rows of closed ticks out.
 
-Invariant: the kernel owns all state; this class only converts. ``restore(snapshot())`` continues bit for bit.
+Invariant: the kernel owns books, flow, clock and sequence numbers, ``features.signals`` what signals left behind; this class
+converts, and reads the signals at the ticks that the kernel closes. ``restore(snapshot())`` continues bit for bit.
 """
 
-from dataclasses import dataclass, field
+import struct
+import zlib
+from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from typing import Any, Final, Self
 
@@ -11,11 +14,20 @@ import numpy as np
 import numpy.typing as npt
 
 from features._native import FEATURE_COUNT, Kernel
-from schemas.frames import Frame
+from features.signals import FEATURE_NAMES, SignalState
+from schemas.frames import ChannelFrame, Columns, Frame, SignalFrame, empty_columns
+from schemas.signals import Signal, signals_in
 
 _DUPLICATE: Final = 1
 _GAP: Final = 2
 _COLUMNS: Final = itemgetter("ts_event_ns", "instrument_id", "kind", "side", "order_id", "price", "qty")
+_NO_EVENTS: Final = empty_columns()
+_OF_SIGNALS: Final = slice(FEATURE_COUNT - len(FEATURE_NAMES), FEATURE_COUNT)
+
+_MAGIC: Final = b"TGDSIGN1"
+"""Opens a snapshot that holds signals; without any it is the kernel's own, which opens otherwise."""
+_HEAD: Final = struct.Struct("<8sII")
+"""Magic, CRC-32 and length of the signals' part."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,6 +66,7 @@ class ChannelKernel:
     def __init__(self, channel_id: str) -> None:
         self.channel_id = channel_id
         self._kernel = Kernel()
+        self._signals = SignalState()
 
     @classmethod
     def restore(cls, channel_id: str, raw: bytes) -> Self:
@@ -63,14 +76,29 @@ class ChannelKernel:
             ValueError: Not a snapshot of this version, cut short, or damaged.
         """
         made = cls(channel_id)
+        if raw[: len(_MAGIC)] == _MAGIC:
+            signals, raw = _split(raw)
+            made._signals = SignalState.restore(signals)
         made._kernel = Kernel.restore(raw)
         return made
 
-    def apply(self, frame: Frame) -> FrameResult:
-        """Apply one frame; columns must have the dtypes of ``schemas.frames.COLUMNS`` and be contiguous."""
+    def apply(self, frame: Frame | SignalFrame) -> FrameResult:
+        """Apply one frame; columns must have the dtypes of its layout and be contiguous.
+
+        A signal counts from the first tick that closes behind it, and that its own time lies before: the clock goes on to the
+        frame's ``ts_last_ns``, and late signals move none.
+        """
+        if isinstance(frame, SignalFrame):
+            first = max(0, self._kernel.last_seq - frame.seq_first + 1)
+            found = self._step(frame, _NO_EVENTS)
+            return self._read(found, signals_in(frame.columns, first))
+        found = self._step(frame, frame.columns)
+        return self._read(found, []) if self._signals and len(found.tick_ns) else found
+
+    def _step(self, frame: ChannelFrame, columns: Columns) -> FrameResult:
         apply: Any = self._kernel.apply
         result, expected, *rows = apply(
-            *_COLUMNS(frame.columns), frame.seq_first, frame.seq_last, frame.ts_last_ns, frame.flags
+            *_COLUMNS(columns), frame.seq_first, frame.seq_last, frame.ts_last_ns, frame.flags
         )
         tick_ns, instrument_id, status, ref_price, values = rows
         if not tick_ns and not result:
@@ -85,6 +113,23 @@ class ChannelKernel:
             duplicate=result == _DUPLICATE,
         )
 
+    def _read(self, found: FrameResult, signals: list[Signal]) -> FrameResult:
+        """Take the signals, each behind the ticks that it is too late for, and write their features into the rows."""
+        waiting = iter(signals)
+        signal = next(waiting, None)
+        values = found.values.copy()  # of the kernel's bytes, which are not to be written
+        ticks, starts, counts = np.unique(found.tick_ns, return_index=True, return_counts=True)
+        for tick_ns, start, count in zip(ticks.tolist(), starts.tolist(), counts.tolist(), strict=True):
+            while signal is not None and signal.ts_event_ns < tick_ns:
+                self._signals.apply(signal)
+                signal = next(waiting, None)
+            rows = slice(start, start + count)
+            self._signals.write(tick_ns, found.instrument_id[rows], values[rows, _OF_SIGNALS])
+        while signal is not None:
+            self._signals.apply(signal)
+            signal = next(waiting, None)
+        return replace(found, values=values)
+
     def apply_timed(self, frame: Frame) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
         """Apply one frame event by event, for benchmarks: rows are dropped, and no event's memory is asked for ahead.
 
@@ -97,11 +142,16 @@ class ChannelKernel:
 
     def snapshot(self) -> bytes:
         """Return the whole state as bytes."""
-        return self._kernel.snapshot()
+        raw = self._kernel.snapshot()
+        if not self._signals:
+            return raw
+        signals = self._signals.snapshot()
+        return b"".join((_HEAD.pack(_MAGIC, zlib.crc32(signals), len(signals)), signals, raw))
 
     def counters(self) -> dict[str, int]:
-        """Return what was counted since the channel began: events, ticks, gaps, unknown orders, ..."""
-        return self._kernel.counters()
+        """Return what was counted since the channel began: market events, ticks, gaps, unknown orders, ..., signals."""
+        signals = {"signals": self._signals.applied, "signals_refused": self._signals.refused}
+        return self._kernel.counters() | signals
 
     def levels(self, instrument_id: int, levels_max: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
         """Return the best bids and asks of an instrument as ``(price, qty)``, best first."""
@@ -116,3 +166,14 @@ class ChannelKernel:
     def last_seq(self) -> int:
         """Sequence number of the last event, -1 before the first frame."""
         return self._kernel.last_seq
+
+
+def _split(raw: bytes) -> tuple[bytes, bytes]:
+    """Return the signals' and the kernel's part of a snapshot."""
+    if len(raw) < _HEAD.size:
+        raise ValueError("snapshot refused: cut short")
+    _, checksum, size = _HEAD.unpack_from(raw)
+    signals, rest = raw[_HEAD.size : _HEAD.size + size], raw[_HEAD.size + size :]
+    if len(signals) != size or zlib.crc32(signals) != checksum:
+        raise ValueError("snapshot refused: damaged (checksum of the signals)")
+    return signals, rest

@@ -315,6 +315,34 @@ _WATCHED: Final = (
         1,
         "identity",
     ),
+    Feature(
+        "sentiment_ew",
+        "1",
+        "mean score of the instrument's headlines, -1 to 1, each weighing 2^(-age / 30 min); silence does not fade it",
+        _STANDARD,
+        "before the first headline",
+        -1,
+        "identity",
+    ),
+    Feature(
+        "headline_rate",
+        "1/h",
+        "ln 2 times the sum of 2^(-age / 1 h) over the instrument's headlines",
+        _STANDARD,
+        _NEVER,
+        0,
+        "log1p",
+    ),
+    Feature(
+        "own_fill_ratio",
+        "1",
+        "(fills + 1) / (orders + 2) of own orders, half-life 60 s; an execution counts as the share of its order that it "
+        "filled; 0.5 when nothing is known",
+        "Laplace 1814, the rule of succession",
+        _NEVER,
+        0,
+        "identity",
+    ),
 )
 
 FEATURES: Final = _SCORED + _WATCHED

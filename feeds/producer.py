@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import confluent_kafka
 
 from schemas import topics
-from schemas.frames import Frame, encode_frame
+from schemas.frames import ChannelFrame, SignalFrame, encode_frame
 
 SPIN_S = 0.0002
 """Sleep is coarse; the last part of a wait is spent polling."""
@@ -27,6 +27,7 @@ class Sent:
     frames: int = 0
     heartbeats: int = 0
     events: int = 0
+    signals: int = 0
     first_tick_ns: int = 0
     last_ts_ns: int = 0
 
@@ -77,11 +78,11 @@ class FrameProducer:
 
     def replay(
         self,
-        frames: Iterable[Frame],
+        frames: Iterable[ChannelFrame],
         *,
         speed: float | None,
         start_monotonic_ns: int | None = None,
-        on_sent: Callable[[Frame, int], None] | None = None,
+        on_sent: Callable[[ChannelFrame, int], None] | None = None,
     ) -> Sent:
         """Send all frames.
 
@@ -104,7 +105,10 @@ class FrameProducer:
             self.send_raw(raw, frame.channel_id, frame.timestamp_ms)
             sent.frames += 1
             sent.heartbeats += not frame.event_count
-            sent.events += frame.event_count
+            if isinstance(frame, SignalFrame):
+                sent.signals += frame.event_count
+            else:
+                sent.events += frame.event_count
             sent.last_ts_ns = frame.ts_last_ns
             if on_sent is not None:
                 on_sent(frame, due_ns if speed is not None else time.monotonic_ns())

@@ -38,7 +38,7 @@ FEATURES: Final = (
     "trade_imbalance_1s", "trade_imbalance_10s", "trade_to_order_1s", "trade_to_order_60s", "cancel_to_trade_1s",
     "cancel_to_trade_10s", "cancel_to_trade_60s", "queue_depletion_bid", "queue_depletion_ask",
     "liquidity_decay_events", "quote_lifetime_s", "burstiness", "vpin", "jump_share", "vol_ratio", "kyle_lambda",
-    "amihud", "mid_run", "lead_correlation", "first_factor_share",
+    "amihud", "mid_run", "lead_correlation", "first_factor_share", "sentiment_ew", "headline_rate", "own_fill_ratio",
 )  # fmt: skip
 """Feature columns of table ``ticks``; a test compares them with the feature specification and the migrations."""
 

@@ -14,12 +14,15 @@ from deploy.channels import refuse_past
 from deploy.commands.shared_options import plain_errors, state_option
 from deploy.local.stack import Stack
 from deploy.observe import Tail, record_in
+from deploy.signal_files import SignalFiles, SubjectError
 from feeds.blocks import EventBlock, FeedError
 from feeds.formats import FORMATS, RecordedSession, open_recording
 from feeds.framing import frames_of
+from feeds.merging import with_signals
 from feeds.producer import FrameProducer, Sent
 from history.client import query
 from schemas import topics
+from schemas.frames import ChannelFrame
 from schemas.records import RiskState
 from schemas.ticks import read_batch
 from schemas.units import NS_PER_S, TICK_NS
@@ -36,9 +39,25 @@ STATES_QUIET_S = 5.0
 @click.argument("path", type=click.Path(path_type=Path, exists=True))
 @click.option("--speed", default="1", show_default=True, help="Times real time, or `max`.")
 @click.option("--seconds", type=float, default=None, help="Only so much of the session; all of it if absent.")
+@click.option(
+    "--signals",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    multiple=True,
+    help="Headlines or own orders to send among the events; may be repeated.",
+)
+@click.option("--subject", "subjects", multiple=True, help="SUBJECT=SYMBOL: whom headlines concern; may be repeated.")
 @state_option
 @plain_errors
-def command(form: str, path: Path, speed: str, seconds: float | None, state: Path) -> None:
+def command(
+    form: str,
+    path: Path,
+    *,
+    speed: str,
+    seconds: float | None,
+    signals: tuple[Path, ...],
+    subjects: tuple[str, ...],
+    state: Path,
+) -> None:
     """Replay recorded data into the running stack, then count what came out and what history holds."""
     stack = Stack(state)
     layout = stack.require_up()
@@ -46,13 +65,16 @@ def command(form: str, path: Path, speed: str, seconds: float | None, state: Pat
         session = open_recording(form, path)
         if seconds is not None:
             session.end_ns = min(session.end_ns, session.start_ns + int(seconds * NS_PER_S) // TICK_NS * TICK_NS)
+        files = SignalFiles(signals, subjects, session)
         refuse_past(stack, session.channel_id, session.start_ns)
         wanted = (session.end_ns - session.start_ns) // TICK_NS
         with Tail(layout.bootstrap_servers, (topics.FEATURES_TICKS, topics.RISK_STATES), from_start=False) as tail:
-            counted, sent, wall_s = _run(tail, layout.bootstrap_servers, session, speed)
-    except FeedError as error:
+            counted, sent, wall_s = _run(tail, layout.bootstrap_servers, _frames(session, files), session, speed=speed)
+    except (FeedError, SubjectError) as error:
         raise click.ClickException(str(error)) from error
     report = _report(session, sent, counted, wanted)
+    if signals:
+        report["signals"] = {"sent": sent.signals, "files": files.report()}
     report["events_per_s"] = round(sent.events / wall_s)
     report["wall_s"] = round(wall_s, 1)
     report["history"] = _history(stack, session.channel_id, wanted)
@@ -68,6 +90,11 @@ def _until(session: RecordedSession) -> Iterator[EventBlock]:
         yield EventBlock({name: column[:count] for name, column in block.columns.items()})
         if count < len(block):
             return
+
+
+def _frames(session: RecordedSession, files: SignalFiles) -> Iterator[ChannelFrame]:
+    frames = frames_of(_until(session), session.channel_id, start_ns=session.start_ns, end_ns=session.end_ns)
+    return with_signals(frames, files.signals())
 
 
 class _Counted:
@@ -100,9 +127,10 @@ class _Counted:
         return seen
 
 
-def _run(tail: Tail, bootstrap_servers: str, session: RecordedSession, speed: str) -> tuple[_Counted, Sent, float]:
+def _run(
+    tail: Tail, bootstrap_servers: str, frames: Iterator[ChannelFrame], session: RecordedSession, *, speed: str
+) -> tuple[_Counted, Sent, float]:
     counted = _Counted(session)
-    frames = frames_of(_until(session), session.channel_id, start_ns=session.start_ns, end_ns=session.end_ns)
     started = time.monotonic()
     shown = [started]
 

@@ -23,7 +23,7 @@ from feeds.simulator.session import Session, simulate
 from history.client import query
 from history.queries import DECISIONS_ONCE
 from schemas import codec, topics
-from schemas.frames import Frame
+from schemas.frames import ChannelFrame, Frame
 from schemas.records import CommandKind, RiskCommand
 from schemas.units import NS_PER_S
 
@@ -121,7 +121,7 @@ def _observe(
 def _feed(layout: Layout, frames: list[Frame], speed: float, *, timing: tuple[int, TickClock]) -> None:
     begin_ns, clock_of_ticks = timing
 
-    def note(frame: Frame, due_ns: int) -> None:
+    def note(frame: ChannelFrame, due_ns: int) -> None:
         clock_of_ticks.record(frame.ts_last_ns, due_ns)
 
     FrameProducer(layout.bootstrap_servers).replay(frames, speed=speed, start_monotonic_ns=begin_ns, on_sent=note)

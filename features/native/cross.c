@@ -154,5 +154,8 @@ void cross_write(const struct kernel *kernel, size_t first_row)
     for (uint32_t i = 0; i < kernel->instrument_count; i++, out += FEATURE_COUNT) {
         out[F_LEAD_CORRELATION] = kernel->instruments[i]->flow.lead_correlation;
         out[F_FIRST_FACTOR_SHARE] = kernel->first_share;
+        out[F_SENTIMENT_EW] = NAN;
+        out[F_HEADLINE_RATE] = 0;
+        out[F_OWN_FILL_RATIO] = 0.5;
     }
 }

@@ -76,6 +76,9 @@ enum feature {
     F_MID_RUN,
     F_LEAD_CORRELATION,
     F_FIRST_FACTOR_SHARE,
+    F_SENTIMENT_EW, /* of signals: the kernel writes what holds without any, features/signals.py the rest */
+    F_HEADLINE_RATE,
+    F_OWN_FILL_RATIO,
     FEATURE_COUNT
 };
 

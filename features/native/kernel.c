@@ -160,7 +160,7 @@ enum kernel_result kernel_apply(struct kernel *kernel, const struct frame *frame
 {
     kernel->row_count = 0;
     enum kernel_result result = KERNEL_OK;
-    bool heartbeat = frame->rows == 0;
+    bool heartbeat = frame->seq_last < frame->seq_first;
     if (kernel->last_seq >= 0 && !heartbeat && frame->seq_last <= kernel->last_seq) {
         kernel->counts.duplicates++;
         return KERNEL_DUPLICATE;

@@ -52,6 +52,8 @@ struct kernel {
     size_t row_count, row_capacity;
 };
 
+/* A heartbeat holds neither rows nor numbers (`seq_last` = `seq_first` - 1); a signal frame holds numbers alone: here it counts
+ * as events that came and moves the clock as a heartbeat does. */
 struct frame {
     size_t rows;
     const int64_t *ts_event_ns, *price, *qty;
@@ -89,7 +91,8 @@ struct instrument *kernel_find(const struct kernel *kernel, uint32_t id);
 
 void kernel_free_instruments(struct kernel *kernel);
 
-/* Work out the features across instruments at a whole second; write the last ones into the rows of a tick. */
+/* Work out the features across instruments at a whole second; write the last ones into the rows of a tick, and beside them what
+ * the features of signals are where there are none. */
 void cross_second(struct kernel *kernel, int64_t tick_ns);
 void cross_write(const struct kernel *kernel, size_t first_row);
 

@@ -3,7 +3,7 @@
 Invariant: a tick T holds the events before T and closes when an event, or the end of a frame, is at or past T.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
@@ -15,10 +15,12 @@ from features.reference.book import PlainBook, PlainOrder
 from features.reference.cross import Member, first_factor_share, lead_correlations
 from features.reference.flow import Definition, PlainFlow, in_order
 from features.reference.shape import SIDES
+from features.reference.signals import PlainSignals
 from features.reference.windows import Features
 from features.spec import FEATURE_NAMES
 from schemas.events import FrameFlag, Kind, Side, TickStatus
-from schemas.frames import Frame
+from schemas.frames import ChannelFrame, Frame, SignalFrame
+from schemas.signals import Signal, signals_in
 from schemas.units import NS_PER_S, TICK_NS
 
 CLOCK_JUMP_NS: Final = 60 * NS_PER_S
@@ -28,7 +30,7 @@ _TRADES: Final = (Kind.EXECUTE_HIDDEN, Kind.TRADE)
 _ABOUT_THE_BOOK: Final = (Kind.SNAPSHOT_BEGIN, Kind.SNAPSHOT_END, Kind.HALT, Kind.RESUME, Kind.CLEAR)
 _COUNTED: Final = (
     "events", "ticks", "frames", "duplicates", "gaps", "clock_back", "clock_jump", "bound_hit", "unknown_order",
-    "clamped_level", "duplicate_order", "bad_event",
+    "clamped_level", "duplicate_order", "bad_event", "signals", "signals_refused",
 )  # fmt: skip
 
 TickRow = tuple[int, int, TickStatus, int, Features]
@@ -70,22 +72,29 @@ class PlainChannel:
         self._next_tick_ns = 0
         self._across: dict[int, Features] = {}  # of the last whole second
         self._share: float | None = None
+        self._signals = PlainSignals()
+        self._waiting: deque[Signal] = deque()  # of the frame in hand
 
-    def apply(self, frame: Frame) -> FrameResult:
+    def apply(self, frame: Frame | SignalFrame) -> FrameResult:
         """Apply one frame and return the rows that it closed."""
         if frame.event_count and self.last_seq >= max(0, frame.seq_last):
             self.counts["duplicates"] += 1
             return _result([], gap=None, duplicate=True)
         gap = self._missing_before(frame)
         rows: list[TickRow] = []
-        for seq, event in enumerate(_events(frame), frame.seq_first):
-            if seq > self.last_seq:
-                rows += self._reach(event.ts_event_ns)
-                self._apply_event(event)
+        if isinstance(frame, SignalFrame):
+            signals = enumerate(signals_in(frame.columns), frame.seq_first)
+            self._waiting.extend(signal for seq, signal in signals if seq > self.last_seq)
+        else:
+            for seq, event in enumerate(_events(frame), frame.seq_first):
+                if seq > self.last_seq:
+                    rows += self._reach(event.ts_event_ns)
+                    self._apply_event(event)
         self.counts["frames"] += 1
         self.last_seq = max(self.last_seq, frame.seq_last)
         if frame.ts_last_ns > self.last_ts_ns:
             rows += self._reach(frame.ts_last_ns)
+        self._take_signals(TS_NS_MAX + 1)
         return _result(rows, gap=gap, duplicate=False)
 
     def counters(self) -> dict[str, int]:
@@ -99,7 +108,7 @@ class PlainChannel:
         book = self.instruments[instrument_id].book
         return book.best_first(Side.BID)[:levels_max], book.best_first(Side.ASK)[:levels_max]
 
-    def _missing_before(self, frame: Frame) -> tuple[int, int] | None:
+    def _missing_before(self, frame: ChannelFrame) -> tuple[int, int] | None:
         expected = self.last_seq + 1
         known_by_feed = bool(frame.flags & FrameFlag.GAP)
         if not known_by_feed and (self.last_seq < 0 or frame.seq_first <= expected):
@@ -131,7 +140,14 @@ class PlainChannel:
         self.last_ts_ns = ts_ns
         return rows
 
+    def _take_signals(self, before_ns: int) -> None:
+        """Take what stands first in the frame, up to the first signal that is not before ``before_ns``."""
+        while self._waiting and self._waiting[0].ts_event_ns < before_ns:
+            self._signals.apply(self._waiting.popleft())
+            self.counts["signals"] += 1
+
     def _close(self, tick_ns: int) -> list[TickRow]:
+        self._take_signals(tick_ns)
         rows = [_closed(tick_ns, *item) for item in sorted(self.instruments.items())]
         if tick_ns % NS_PER_S == 0:
             first = tick_ns // NS_PER_S - 59
@@ -148,6 +164,7 @@ class PlainChannel:
             self._share = share
         for _, id_, _, _, found in rows:
             found.update(self._across.get(id_, {"first_factor_share": self._share}))
+            found.update(self._signals.features(id_, tick_ns))
         return rows
 
     def _apply_event(self, event: PlainEvent) -> None:

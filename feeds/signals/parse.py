@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from feeds.blocks import FeedError
-from feeds.signals.events import SCORE_SCALE, Signal, SignalKind
+from schemas.signals import SCORE_SCALE, Signal, SignalKind
 from schemas.units import NS_PER_S
 
 Place = tuple[Path | str, int]

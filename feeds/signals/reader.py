@@ -12,13 +12,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
-from typing import IO, Final, cast
+from typing import IO, Final, Protocol, cast
 
 import pyarrow as pa
 
 from feeds.blocks import FeedError
 from feeds.lines import lines_of
-from feeds.signals.events import Signal, SignalKind
 from feeds.signals.parse import (
     HEADLINE_HEADER,
     ORDER_COLUMNS,
@@ -28,11 +27,41 @@ from feeds.signals.parse import (
     parse_order_csv,
     parse_order_json,
 )
+from schemas.signals import Signal, SignalKind
 
 LINE_BYTES_MAX: Final = 1 << 20
 HEADLINES_MAX: Final = 5_000_000
 
 _READ_ERRORS: Final = (OSError, EOFError, zlib.error, pa.ArrowException)
+
+
+class SignalFile(Protocol):
+    """A file of signals, read as a stream."""
+
+    path: Path
+    messages: int
+    """Headlines or lines read so far."""
+
+    def signals(self) -> Iterator[Signal]:
+        """Yield the signals in time order. Starts anew at each call.
+
+        Raises:
+            FeedError: Malformed input, with its place.
+        """
+
+
+def open_signals(path: Path, subjects: Mapping[str, tuple[int, ...]]) -> SignalFile:
+    """Return the file at ``path``, told by its first line: headlines, or own orders.
+
+    Args:
+        path: ``.csv`` or ``.jsonl``, also ``.gz`` or ``.zst``.
+        subjects: Subject of a headline → the instruments that it concerns.
+
+    Raises:
+        FeedError: The file cannot be read.
+    """
+    _, first = next(_lines(path), ((path, 0), b""))
+    return HeadlineFile(path, subjects) if _is_header(first, HEADLINE_HEADER) else OrderFile(path)
 
 
 @dataclass(slots=True)
@@ -116,8 +145,12 @@ class OrderFile:
 
 def _expect_header(path: Path, lines: Iterator[tuple[Place, bytes]], header: bytes) -> None:
     _, first = next(lines, ((path, 0), b""))
-    if first.removeprefix(b"\xef\xbb\xbf").rstrip(b"\r\n") != header:
+    if not _is_header(first, header):
         raise FeedError(path, 1, f"the first line must be {header.decode()!r}, was {first[:80]!r}")
+
+
+def _is_header(line: bytes, header: bytes) -> bool:
+    return line.removeprefix(b"\xef\xbb\xbf").rstrip(b"\r\n") == header
 
 
 def _lines(path: Path) -> Iterator[tuple[Place, bytes]]:

@@ -16,12 +16,24 @@ import pytest
 from features.channel import ChannelKernel
 from features.spec import FEATURE_NAMES, SPEC_HASH
 from feeds.framing import frames_of
+from feeds.merging import with_signals
 from feeds.simulator.session import simulate
-from schemas.units import TICK_NS
+from schemas.signals import Signal, SignalKind
+from schemas.units import NS_PER_MS, NS_PER_S, TICK_NS
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "features" / "flash_crash.seed7.62s.csv"
 FIXED = ("tick_ns", "instrument_id", "status", "ref_price")
 EVERY_NS = 20 * TICK_NS
+
+
+def signals(start_ns: int) -> list[Signal]:
+    """Return a headline of each minute before, and an own order each two seconds, half of it filled 150 ms later."""
+    found = [Signal(start_ns - n * 60 * NS_PER_S, 1 + n % 3, SignalKind.HEADLINE, 10**9 // n) for n in range(9, 0, -1)]
+    for n in range(30):
+        at_ns, id_ = start_ns + 2 * n * NS_PER_S, 1 + n % 2
+        found.append(Signal(at_ns, id_, SignalKind.ORDER, order_qty=10))
+        found.append(Signal(at_ns + 150 * NS_PER_MS, id_, SignalKind.EXECUTION, order_qty=10, fill_qty=5))
+    return found
 
 
 def lines() -> list[str]:
@@ -30,7 +42,8 @@ def lines() -> list[str]:
     plan = session.scenario
     kernel = ChannelKernel("SIM")
     found = [f"# spec_hash {SPEC_HASH}", ",".join((*FIXED, *FEATURE_NAMES))]
-    for frame in frames_of([session.block], "SIM", start_ns=plan.start_ns, end_ns=plan.end_ns):
+    market = frames_of([session.block], "SIM", start_ns=plan.start_ns, end_ns=plan.end_ns)
+    for frame in with_signals(market, signals(plan.start_ns)):
         rows = kernel.apply(frame)
         fixed = np.stack([getattr(rows, name).astype(np.int64) for name in FIXED], axis=1).tolist()
         found += [

@@ -182,14 +182,15 @@ static bool run_round(long frames, struct tally *tally)
             fill(&rows, i, ts += (int64_t)draw(draw(200) ? 3000000 : 3000000000));
         seq += draw(50) ? 0 : (int64_t)draw(5);
         seq -= draw(50) ? 0 : (int64_t)draw((uint64_t)(seq < 70 ? seq : 70));
+        bool are_signals = draw(40) == 0; /* numbers without rows */
         struct frame frame = {
-            .rows = count, .ts_event_ns = rows.ts, .price = rows.price, .qty = rows.qty, .instrument_id = rows.instrument,
+            .rows = are_signals ? 0 : count, .ts_event_ns = rows.ts, .price = rows.price, .qty = rows.qty, .instrument_id = rows.instrument,
             .kind = rows.kind, .side = rows.side, .order_id = rows.order, .seq_first = seq,
             .seq_last = seq + (int64_t)count - 1, .ts_last_ns = draw(300) ? ts : extreme(), .flags = (int32_t)draw(draw(20) ? 4 : 8),
         };
         seq += (int64_t)count;
         apply(kernel, &frame);
-        tally->events += (int64_t)count;
+        tally->events += (int64_t)frame.rows;
         tally->rows += (int64_t)kernel->row_count;
         if (twin)
             apply(twin, &frame);

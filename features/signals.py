@@ -11,7 +11,8 @@ Every feature is a sum over the past signals, each weighing ``2 ** -(age / half-
   one. Above 1 when many older orders fill at once, for those weigh less by then. Never null.
 
 Invariant: the order of arrival does not matter beyond rounding: a late signal weighs by its own age. Nothing is subtracted, so
-nothing drifts. Rejected: windows (a ring per instrument, and a jump when a headline leaves it).
+nothing drifts. Rejected: windows (a ring per instrument, and a jump when a headline leaves it), and C (signals are few, and
+rows without any cost nothing here: the kernel writes what holds without them).
 """
 
 import math
@@ -19,7 +20,10 @@ import struct
 from dataclasses import dataclass, field
 from typing import Final, Self
 
-from feeds.signals.events import SCORE_SCALE, Signal, SignalKind
+import numpy as np
+import numpy.typing as npt
+
+from schemas.signals import SCORE_SCALE, Signal, SignalKind
 from schemas.units import NS_PER_S
 
 SENTIMENT_HALF_LIFE_NS: Final = 30 * 60 * NS_PER_S
@@ -28,7 +32,11 @@ FILL_HALF_LIFE_NS: Final = 60 * NS_PER_S
 
 FEATURE_NAMES: Final = ("sentiment_ew", "headline_rate", "own_fill_ratio")
 
-_VERSION: Final = b"SIG1"
+INSTRUMENTS_MAX: Final = 1 << 14
+"""As many as the kernel holds; signals of more are refused and counted."""
+
+_VERSION: Final = b"SIG2"
+_COUNTS: Final = struct.Struct("<qq")
 _ROW: Final = struct.Struct("<Iqddddd")
 
 
@@ -59,15 +67,31 @@ class _Instrument:
 
 @dataclass(slots=True)
 class SignalState:
-    """The signal features of a channel's instruments."""
+    """The signal features of a channel's instruments.
 
+    Attributes:
+        applied: Signals taken.
+        refused: Signals of instruments beyond ``INSTRUMENTS_MAX``.
+    """
+
+    applied: int = 0
+    refused: int = 0
     _instruments: dict[int, _Instrument] = field(default_factory=dict)
+    _ids: npt.NDArray[np.uint32] = field(default_factory=lambda: np.empty(0, np.uint32))  # of _instruments, ascending
+
+    def __bool__(self) -> bool:
+        """Return whether any signal came."""
+        return self.applied + self.refused > 0
 
     def apply(self, signal: Signal) -> None:
         """Take one signal, in any order of time."""
         held = self._instruments.get(signal.instrument_id)
         if held is None:
+            if len(self._instruments) >= INSTRUMENTS_MAX:
+                self.refused += 1
+                return
             held = self._instruments[signal.instrument_id] = _Instrument(signal.ts_event_ns)
+        self.applied += 1
         if signal.ts_event_ns > held.last_ns:
             held.advance(signal.ts_event_ns)
         age_ns = held.last_ns - signal.ts_event_ns
@@ -99,13 +123,30 @@ class SignalState:
             (held.fills * fade + 1.0) / (held.orders * fade + 2.0),
         )
 
+    def write(self, tick_ns: int, instrument_id: npt.NDArray[np.uint32], out: npt.NDArray[np.float64]) -> None:
+        """Write the features at ``tick_ns`` of those instruments that have signals; the other rows stay as they are.
+
+        Args:
+            tick_ns: Tick.
+            instrument_id: ``(rows,)``, ascending.
+            out: ``(rows, 3)``, in the order of ``FEATURE_NAMES``.
+
+        Raises:
+            FutureSignalError: As :meth:`values`.
+        """
+        if len(self._ids) != len(self._instruments):
+            self._ids = np.array(sorted(self._instruments), np.uint32)
+        _, rows, _ = np.intersect1d(instrument_id, self._ids, assume_unique=True, return_indices=True)
+        for row in rows.tolist():
+            out[row] = self.values(int(instrument_id[row]), tick_ns)
+
     def snapshot(self) -> bytes:
         """Return the whole state; equal states give equal bytes."""
         rows = (
             _ROW.pack(key, h.last_ns, h.score_mean, h.score_weight, h.headlines, h.orders, h.fills)
             for key, h in sorted(self._instruments.items())
         )
-        return _VERSION + b"".join(rows)
+        return _VERSION + _COUNTS.pack(self.applied, self.refused) + b"".join(rows)
 
     @classmethod
     def restore(cls, raw: bytes) -> Self:
@@ -114,10 +155,12 @@ class SignalState:
         Raises:
             ValueError: Not a snapshot of this version, or cut short.
         """
-        body = raw[len(_VERSION) :]
-        if raw[: len(_VERSION)] != _VERSION or len(body) % _ROW.size:
+        head = len(_VERSION) + _COUNTS.size
+        if raw[: len(_VERSION)] != _VERSION or len(raw) < head or (len(raw) - head) % _ROW.size:
             raise ValueError("not a snapshot of signal states")
-        return cls({key: _Instrument(*numbers) for key, *numbers in _ROW.iter_unpack(body)})
+        applied, refused = _COUNTS.unpack(raw[len(_VERSION) : head])
+        held = {key: _Instrument(*numbers) for key, *numbers in _ROW.iter_unpack(raw[head:])}
+        return cls(applied, refused, held)
 
 
 def _add_score(held: _Instrument, score: float, weight: float) -> None:
