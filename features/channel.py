@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from features._native import FEATURE_COUNT, Kernel
 from features.signals import FEATURE_NAMES, SignalState
-from schemas.frames import ChannelFrame, Columns, Frame, SignalFrame, empty_columns
+from schemas.frames import Frame, SignalFrame, empty_columns
 from schemas.signals import Signal, signals_in
 
 _DUPLICATE: Final = 1
@@ -88,22 +88,16 @@ class ChannelKernel:
         A signal counts from the first tick that closes behind it, and that its own time lies before: the clock goes on to the
         frame's ``ts_last_ns``, and late signals move none.
         """
-        if isinstance(frame, SignalFrame):
-            first = max(0, self._kernel.last_seq - frame.seq_first + 1)
-            found = self._step(frame, _NO_EVENTS)
-            return self._read(found, signals_in(frame.columns, first))
-        found = self._step(frame, frame.columns)
-        return self._read(found, []) if self._signals and len(found.tick_ns) else found
-
-    def _step(self, frame: ChannelFrame, columns: Columns) -> FrameResult:
+        signals = self._new_signals(frame) if type(frame) is SignalFrame else None
         apply: Any = self._kernel.apply
         result, expected, *rows = apply(
-            *_COLUMNS(columns), frame.seq_first, frame.seq_last, frame.ts_last_ns, frame.flags
-        )
+            *_COLUMNS(frame.columns if signals is None else _NO_EVENTS),
+            frame.seq_first, frame.seq_last, frame.ts_last_ns, frame.flags,
+        )  # fmt: skip
         tick_ns, instrument_id, status, ref_price, values = rows
-        if not tick_ns and not result:
+        if not tick_ns and not result and not signals:
             return _NOTHING
-        return FrameResult(
+        found = FrameResult(
             tick_ns=np.frombuffer(tick_ns, np.int64),
             instrument_id=np.frombuffer(instrument_id, np.uint32),
             status=np.frombuffer(status, np.uint32),
@@ -112,6 +106,11 @@ class ChannelKernel:
             gap=(expected, frame.seq_first) if result == _GAP else None,
             duplicate=result == _DUPLICATE,
         )
+        return self._read(found, signals or []) if signals or self._signals.applied else found
+
+    def _new_signals(self, frame: SignalFrame) -> list[Signal]:
+        """Return those that were not seen before."""
+        return signals_in(frame.columns, max(0, self._kernel.last_seq - frame.seq_first + 1))
 
     def _read(self, found: FrameResult, signals: list[Signal]) -> FrameResult:
         """Take the signals, each behind the ticks that it is too late for, and write their features into the rows."""

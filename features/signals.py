@@ -136,9 +136,12 @@ class SignalState:
         """
         if len(self._ids) != len(self._instruments):
             self._ids = np.array(sorted(self._instruments), np.uint32)
-        _, rows, _ = np.intersect1d(instrument_id, self._ids, assume_unique=True, return_indices=True)
-        for row in rows.tolist():
-            out[row] = self.values(int(instrument_id[row]), tick_ns)
+        places = np.searchsorted(instrument_id, self._ids)
+        places = places[places < len(instrument_id)]  # of the smallest ids: both ascend
+        ids = self._ids[: len(places)]
+        has_row = instrument_id[places] == ids
+        for row, held in zip(places[has_row].tolist(), ids[has_row].tolist(), strict=True):
+            out[row] = self.values(held, tick_ns)
 
     def snapshot(self) -> bytes:
         """Return the whole state; equal states give equal bytes."""

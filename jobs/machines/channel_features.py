@@ -1,4 +1,4 @@
-"""One channel of `compute_features`: frames in, encoded ticks out, and what must be kept to do it again.
+"""One channel of `compute_features`: frames of either format in, encoded ticks out, and what must be kept to do it again.
 
 Invariant: ``restore(last snapshot, frames since)`` gives a machine that answers every later frame with the same bytes as
 the one that was lost. A snapshot is due each second of event time once the frames since the last one weigh a quarter of

@@ -1,13 +1,16 @@
 """The machines of the jobs: restore equality at any cut, dead letters with their place, enforcement from stored rules."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import pytest
 
 from deploy.instruments import envelope_commands, load_instruments
 from feeds.framing import frames_of
+from feeds.merging import with_signals
 from feeds.simulator.session import simulate
 from jobs.machines.channel_features import ChannelFeatures, FrameOutcome
 from jobs.machines.channel_risk import RiskScoring, TickScaling
@@ -17,8 +20,10 @@ from models.inference import SimpleScorer, score_bytes
 from models.risk import TrackerSettings
 from schemas import codec, topics
 from schemas.errors import Place
-from schemas.frames import encode_frame
+from schemas.frames import SignalFrame, decode_frame, encode_frame
 from schemas.records import DeadLetter, OrderDecision, RiskState
+from schemas.signals import Signal, SignalKind
+from schemas.units import NS_PER_MS, NS_PER_S
 
 PLACE = Place(topics.MARKET_FRAMES, 0, 41)
 DEFAULT = Path(__file__).parents[2] / "models" / "default"
@@ -32,6 +37,17 @@ def raw_frames() -> list[bytes]:
     return [encode_frame(f) for f in frames_of([session.block], "SIM", start_ns=plan.start_ns, end_ns=plan.end_ns)]
 
 
+@pytest.fixture(scope="module")
+def raw_with_signals() -> list[bytes]:
+    """The same session with an own order each 40 ms, and each tenth of them late."""
+    session = simulate("flash_crash", 2, duration_s=6)
+    plan = session.scenario
+    market = frames_of([session.block], "SIM", start_ns=plan.start_ns, end_ns=plan.end_ns)
+    times = [plan.start_ns + n * 40 * NS_PER_MS - (NS_PER_S if n % 10 == 9 else 0) for n in range(150)]
+    signals = [Signal(ts_ns, 1 + n % 5, SignalKind.ORDER, order_qty=10) for n, ts_ns in enumerate(times)]
+    return [encode_frame(frame) for frame in with_signals(market, signals)]
+
+
 def letter_of(outcome: FrameOutcome) -> DeadLetter:
     (message,) = outcome.letters
     assert message[0] == topics.MARKET_FRAMES.encode()
@@ -39,9 +55,11 @@ def letter_of(outcome: FrameOutcome) -> DeadLetter:
 
 
 @pytest.mark.parametrize("every", [1, 17, 90])
+@pytest.mark.parametrize("recording", ["raw_frames", "raw_with_signals"])
 def test_machine_restored_from_what_the_operator_keeps_gives_the_same_ticks(
-    raw_frames: list[bytes], every: int
+    request: pytest.FixtureRequest, recording: str, every: int
 ) -> None:
+    raw_frames: list[bytes] = request.getfixturevalue(recording)
     whole = ChannelFeatures("SIM", epoch=1)
     wanted = [whole.apply(raw, PLACE).ticks for raw in raw_frames]
     machine, snapshot, log, found = ChannelFeatures("SIM", epoch=1), None, list[bytes](), []
@@ -80,6 +98,25 @@ def test_poison_leaves_as_a_dead_letter_with_its_place_and_changes_nothing(raw_f
         assert letter.raw == b"\x00random" + raw[:50]
         assert letter_of(machine.apply(raw[: len(raw) // 2], PLACE)).cause in {"bad_arrow", "bad_frame"}
         assert machine.apply(raw, PLACE).ticks == clean.apply(raw, PLACE).ticks
+
+
+def test_bad_signal_leaves_as_a_dead_letter_and_what_it_held_is_a_gap(raw_with_signals: list[bytes]) -> None:
+    machine = ChannelFeatures("SIM", epoch=1)
+    frames = [decode_frame(raw) for raw in raw_with_signals]
+    at = next(n for n, frame in enumerate(frames) if isinstance(frame, SignalFrame) and n > 50)
+    for raw in raw_with_signals[:at]:
+        machine.apply(raw, PLACE)
+    before = machine.counters()
+    kind = {"kind": np.full(frames[at].event_count, 9, np.uint8)}
+    bad = encode_frame(dataclasses.replace(frames[at], columns=frames[at].columns | kind))
+    outcome = machine.apply(bad, PLACE)
+    letter = letter_of(outcome)
+    assert (letter.cause, letter.offset, letter.raw) == ("bad_signal", 41, bad)
+    assert str(frames[at].seq_first) in letter.detail
+    assert not outcome.keep
+    assert machine.counters() == before
+    after = next(raw for raw, frame in list(zip(raw_with_signals, frames, strict=True))[at + 1 :] if frame.event_count)
+    assert letter_of(machine.apply(after, PLACE)).cause == "sequence_gap"
 
 
 def test_gap_leaves_a_dead_letter_that_says_what_was_expected(raw_frames: list[bytes]) -> None:
