@@ -138,7 +138,7 @@ static void sizes(struct shape *shape, const struct ladder sides[2])
 static void around_mid(struct shape *shape, const struct book *book, double clip)
 {
     double *out = shape->values, mid = shape->mid;
-    double spread = (double)shape->top.ask_price - (double)shape->top.bid_price, within[2][3];
+    double spread = (double)shape->top.ask.price - (double)shape->top.bid.price, within[2][3];
     out[F_SPREAD_BPS] = 1e4 * spread / mid;
     out[F_MICROPRICE_BPS] = 1e4 * (spread / 2 * out[F_IMBALANCE_L1]) / mid;
     out[F_SELL_COST_BPS] = walk(book, 0, mid, clip, within[0]);
@@ -154,7 +154,7 @@ static void around_mid(struct shape *shape, const struct book *book, double clip
 static void in_ticks(struct shape *shape, const struct ladder sides[2], const struct reading *reading)
 {
     double tick_size = (double)reading->tick_size;
-    shape->values[F_SPREAD_TICKS] = ((double)shape->top.ask_price - (double)shape->top.bid_price) / tick_size;
+    shape->values[F_SPREAD_TICKS] = ((double)shape->top.ask.price - (double)shape->top.bid.price) / tick_size;
     shape->values[F_BOOK_SLOPE_BID] = slope(&sides[0], tick_size);
     shape->values[F_BOOK_SLOPE_ASK] = slope(&sides[1], tick_size);
     pressures(shape->values, sides, tick_size, reading->weights);
@@ -163,8 +163,8 @@ static void in_ticks(struct shape *shape, const struct ladder sides[2], const st
 void shape_update(struct shape *shape, const struct book *book, const struct reading *reading)
 {
     struct top top = top_of(book);
-    bool both = top.bid_qty && top.ask_qty;
-    double mid = ((double)top.bid_price + (double)top.ask_price) / 2;
+    bool both = top.bid.qty && top.ask.qty;
+    double mid = ((double)top.bid.price + (double)top.ask.price) / 2;
     for (int i = 0; i < FEATURE_COUNT; i++)
         shape->values[i] = NAN;
     if (!both)
