@@ -5,7 +5,7 @@
 
 #define LEVELS_FIRST 16u
 #define ORDERS_FIRST 64u
-#define LINEAR 16u /* levels that are looked at one by one */
+#define BLOCK 8u /* levels that are compared without a branch */
 
 static struct side *side_of(struct book *book, int side)
 {
@@ -48,13 +48,13 @@ void book_clear(struct book *book)
 }
 
 /* Return the first index below `high` whose level is not worse than `price`. */
-static uint32_t position_far(const struct side *levels, int side, int64_t price, uint32_t high)
+static uint32_t halve(const struct side *levels, int which, int64_t price, uint32_t high)
 {
+    uint64_t rank = rank_of(which, price);
     uint32_t low = 0;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        int64_t here = levels->levels[middle].price;
-        if (side > 0 ? here < price : here > price)
+        if (rank_of(which, levels->levels[middle].price) < rank)
             low = middle + 1;
         else
             high = middle;
@@ -63,17 +63,21 @@ static uint32_t position_far(const struct side *levels, int side, int64_t price,
 }
 
 /* Return the first index whose level is not worse than `price`: the level itself, or where it would stand. Events fall
- * near the best: look at the last levels one by one, then halve. */
-static uint32_t find_level(const struct side *levels, int side, int64_t price)
+ * near the best, but nobody can foresee how near: count among the last levels, and halve only behind those. */
+static uint32_t find_level(const struct side *levels, int which, int64_t price)
 {
-    uint32_t at = levels->count, stop = at > LINEAR ? at - LINEAR : 0;
-    if (side > 0)
-        while (at > stop && levels->levels[at - 1].price >= price)
-            at--;
-    else
-        while (at > stop && levels->levels[at - 1].price <= price)
-            at--;
-    return at == stop && stop > 0 ? position_far(levels, side, price, stop) : at;
+    uint64_t rank = rank_of(which, price);
+    uint32_t at = levels->count;
+    for (int block = 0; block < 2 && at >= BLOCK; block++) {
+        const struct level *last = &levels->levels[at - BLOCK];
+        uint32_t passed = 0;
+        for (uint32_t i = 0; i < BLOCK; i++)
+            passed += rank_of(which, last[i].price) >= rank;
+        at -= passed;
+        if (passed < BLOCK)
+            return at;
+    }
+    return halve(levels, which, price, at);
 }
 
 static int grow_levels(struct side *levels, uint32_t wanted)
@@ -120,7 +124,7 @@ static int insert_level(struct side *levels, uint32_t at, int64_t price, int64_t
 static int level_add(struct book *book, int side, int64_t price, int64_t qty)
 {
     struct side *levels = side_of(book, side);
-    uint32_t at = find_level(levels, side, price);
+    uint32_t at = find_level(levels, side > 0 ? 0 : 1, price);
     if (at < levels->count && levels->levels[at].price == price) {
         if (__builtin_add_overflow(levels->levels[at].qty, qty, &levels->levels[at].qty))
             levels->levels[at].qty = INT64_MAX;
@@ -133,7 +137,7 @@ static int level_add(struct book *book, int side, int64_t price, int64_t qty)
 static void level_take(struct book *book, struct book_counts *counts, int side, const struct level *taken)
 {
     struct side *levels = side_of(book, side);
-    uint32_t at = find_level(levels, side, taken->price);
+    uint32_t at = find_level(levels, side > 0 ? 0 : 1, taken->price);
     if (at >= levels->count || levels->levels[at].price != taken->price) {
         counts->clamped_level++;
         return;
@@ -259,7 +263,7 @@ int book_replace(struct book *book, struct book_counts *counts, const struct res
 int book_set_level(struct book *book, int side, int64_t price, int64_t qty)
 {
     struct side *levels = side_of(book, side);
-    uint32_t at = find_level(levels, side, price);
+    uint32_t at = find_level(levels, side > 0 ? 0 : 1, price);
     bool found = at < levels->count && levels->levels[at].price == price;
     if (qty > 0 && !found)
         return insert_level(levels, at, price, qty);

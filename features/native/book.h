@@ -70,6 +70,22 @@ int book_set_level(struct book *book, int side, int64_t price, int64_t qty);
 /* Ask for the memory that an event of this order at this side will touch. */
 void book_prefetch(const struct book *book, uint64_t order_id, int side);
 
+/* Where a price stands among those of its side (0 bid, 1 ask): the better, the greater, and no level at all, whose price is
+ * 0, is worst. Without branches, for nobody can foresee which way a market goes. */
+static inline uint64_t rank_of(int which, int64_t price)
+{
+    return which == 0 ? (uint64_t)price : -(uint64_t)price;
+}
+
+/* Lots that a level, or nobody, gained from `before` to `after`: a better price is a new queue, a worse one is the loss of
+ * what stood before it. */
+static inline int64_t level_change(int which, const struct level *before, const struct level *after)
+{
+    uint64_t was = rank_of(which, before->price), is = rank_of(which, after->price);
+    int64_t gained = after->qty & -(int64_t)(is >= was), lost = before->qty & -(int64_t)(is <= was);
+    return gained - lost;
+}
+
 /* The best levels; qty 0: the side is empty. */
 struct top {
     struct level bid, ask;

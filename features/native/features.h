@@ -89,8 +89,9 @@ enum feature {
 #define MIDS_RING (TICKS_10S + 1)
 #define TICK_S 0.1
 
-/* Four divisions at once take as long as two. */
-typedef double quad __attribute__((vector_size(32)));
+/* Two divisions at once take as long as one, and divisions are what a tick takes its time for: they go in pairs, and before
+ * it is known whether they count. */
+typedef double pair __attribute__((vector_size(16)));
 
 #define BUCKETS 50
 #define SECONDS 60
@@ -109,9 +110,9 @@ enum fading {
     OF_10S_DEPLETED_BID,
     OF_10S_DEPLETED_ASK,
     OF_10S_REQUOTES,
+    OF_10S_TICKS,
     OF_10S_SQUARE, /* of 1 s returns */
     OF_10S_RETURNS,
-    OF_10S_TICKS,
     OF_1S_ADDED,
     OF_1S_CANCELLED,
     OF_1S_TRADED,
@@ -207,6 +208,7 @@ struct shape {
     double value_per_lot; /* 1e6 currency, NaN without a mid or a definition */
     uint32_t status;      /* the bits that say what the book shows */
     bool is_fresh;        /* it was worked out anew for the tick in hand */
+    double brought[FADING_COUNT]; /* what the tick in hand adds to the fading sums; what events add is 0 between two ticks */
 };
 
 /* What a reading of the book needs besides: `tick_size` 0 = not defined, `clip` lots, 0 = no trade yet. */
@@ -238,7 +240,7 @@ void shape_update(struct shape *shape, const struct book *book, const struct rea
 
 /* Close a tick: advance every window and write all features but those of the channel; NaN = null. `is_whole`: the book can
  * be trusted. */
-void flow_tick(struct flow *flow, struct now *now, const struct shape *shape, bool is_whole, double *out);
+void flow_tick(struct flow *flow, struct now *now, struct shape *shape, bool is_whole, double *out);
 
 /* The parts of a tick, each in its file: add to what the tick brings to the fading sums; write what follows. */
 void resilience_brings(struct flow *flow, struct now *now, const struct shape *shape, double *brought);

@@ -12,7 +12,7 @@
 #define KEEP_60S 0.9988454217380301
 
 static const double KEEP[FADING_COUNT] = {
-    [OF_10S_ADDED ... OF_10S_TICKS] = KEEP_10S,
+    [OF_10S_ADDED ... OF_10S_RETURNS] = KEEP_10S,
     [OF_1S_ADDED ... OF_1S_TRADED] = KEEP_1S,
     [OF_30S_DEPTH_BID ... OF_30S_PAIRS] = KEEP_30S,
     [OF_60S_ADDED ... OF_60S_FLOW_SQUARE] = KEEP_60S,
@@ -66,21 +66,15 @@ void flow_prefetch(const struct flow *flow, const struct shape *shape)
 static int64_t deep_change(struct flow *flow, const struct shape *shape, bool is_flow)
 {
     int64_t lots = 0;
-    for (int which = 0; which < 2 && is_flow; which++) {
+    for (int which = 0; which < 2; which++) {
         __int128 change = 0;
         for (int i = 0; i < BEST_LEVELS; i++) {
-            const struct level *before = &flow->seen[which][i], *after = &shape->best[which][i];
-            int better = (after->qty > 0) - (before->qty > 0);
-            if (after->qty && before->qty) {
-                better = (after->price > before->price) - (after->price < before->price);
-                better = which == 0 ? better : -better;
-            }
-            change += (better >= 0 ? after->qty : 0) - (__int128)(better <= 0 ? before->qty : 0);
+            change += level_change(which, &flow->seen[which][i], &shape->best[which][i]);
+            flow->seen[which][i] = shape->best[which][i];
         }
         add_lots(&lots, which == 0 ? change : -change);
     }
-    memcpy(flow->seen, shape->best, sizeof flow->seen);
-    return lots;
+    return is_flow ? lots : 0;
 }
 
 /* What the book that stands brings to every tick. */
@@ -109,93 +103,103 @@ static void events_bring(const struct now *now, double *brought)
     brought[OF_10S_REQUOTES] = (double)now->requotes;
 }
 
-/* The next tick begins. */
-static void now_clear(struct now *now)
+/* The next tick begins, and is quiet until an event comes. */
+static void now_clear(struct now *now, double *brought)
 {
     now->added = now->cancelled = now->traded = now->lots = now->signed_lots = now->ofi = 0;
     now->changed = now->requotes = now->depleted[0] = now->depleted[1] = now->renewed = 0;
+    events_bring(now, brought);
 }
 
-static inline double part(double a, double b)
+static inline double above_0(double by, double quotient)
 {
-    return b > 0 ? a / b : NAN;
+    return by > 0 ? quotient : NAN;
 }
 
 static void windows_write(const struct flow *flow, double *out)
 {
     const int64_t *of_1s = flow->windows.sum_1s, *of_10s = flow->windows.sum_10s;
-    double ticks = flow->fading[OF_10S_TICKS];
-    double depth = flow->fading[OF_10S_TOP_DEPTH] / ticks, deep = flow->fading[OF_10S_DEEP_DEPTH] / ticks;
-    quad lots = {(double)of_1s[LOTS_OFI], (double)of_10s[LOTS_OFI], (double)of_1s[LOTS_OFI_DEEP],
-                 (double)of_10s[LOTS_OFI_DEEP]};
-    quad parts = lots / (quad){depth, depth, deep, deep};
-    out[F_OFI_1S] = depth > 0 ? parts[0] : NAN;
-    out[F_OFI_10S] = depth > 0 ? parts[1] : NAN;
-    out[F_OFI_DEEP_1S] = deep > 0 ? parts[2] : NAN;
-    out[F_OFI_DEEP_10S] = deep > 0 ? parts[3] : NAN;
-    out[F_TRADE_IMBALANCE_1S] = part((double)of_1s[LOTS_SOLD_BOUGHT], (double)of_1s[LOTS_VOLUME]);
-    out[F_TRADE_IMBALANCE_10S] = part((double)of_10s[LOTS_SOLD_BOUGHT], (double)of_10s[LOTS_VOLUME]);
+    const double *sums = flow->fading;
+    pair depth = (pair){sums[OF_10S_TOP_DEPTH], sums[OF_10S_DEEP_DEPTH]} / sums[OF_10S_TICKS];
+    pair ofi = (pair){(double)of_1s[LOTS_OFI], (double)of_10s[LOTS_OFI]} / depth[0];
+    pair deep = (pair){(double)of_1s[LOTS_OFI_DEEP], (double)of_10s[LOTS_OFI_DEEP]} / depth[1];
+    pair volume = {(double)of_1s[LOTS_VOLUME], (double)of_10s[LOTS_VOLUME]};
+    pair imbalance = (pair){(double)of_1s[LOTS_SOLD_BOUGHT], (double)of_10s[LOTS_SOLD_BOUGHT]} / volume;
+    out[F_OFI_1S] = above_0(depth[0], ofi[0]);
+    out[F_OFI_10S] = above_0(depth[0], ofi[1]);
+    out[F_OFI_DEEP_1S] = above_0(depth[1], deep[0]);
+    out[F_OFI_DEEP_10S] = above_0(depth[1], deep[1]);
+    out[F_TRADE_IMBALANCE_1S] = above_0(volume[0], imbalance[0]);
+    out[F_TRADE_IMBALANCE_10S] = above_0(volume[1], imbalance[1]);
 }
 
 /* Trades to orders and cancellations to trades. */
 static void ratios_write(const double *sums, double *out)
 {
     double traded_1s = sums[OF_1S_TRADED] + 1, traded_10s = sums[OF_10S_TRADED] + 1, traded_60s = sums[OF_60S_TRADED] + 1;
-    quad to_orders = (quad){traded_1s, traded_10s, traded_60s, 0} /
-                     (quad){sums[OF_1S_ADDED] + sums[OF_1S_CANCELLED] + 10, sums[OF_10S_ADDED] + sums[OF_10S_CANCELLED] + 10,
-                            sums[OF_60S_ADDED] + sums[OF_60S_CANCELLED] + 10, 1};
-    quad to_trades = (quad){sums[OF_1S_CANCELLED] + 1, sums[OF_10S_CANCELLED] + 1, sums[OF_60S_CANCELLED] + 1, 0} /
-                     (quad){traded_1s, traded_10s, traded_60s, 1};
-    out[F_TRADE_TO_ORDER_1S] = to_orders[0];
-    out[F_TRADE_TO_ORDER] = to_orders[1];
-    out[F_TRADE_TO_ORDER_60S] = to_orders[2];
-    out[F_CANCEL_TO_TRADE_1S] = to_trades[0];
-    out[F_CANCEL_TO_TRADE_10S] = to_trades[1];
-    out[F_CANCEL_TO_TRADE_60S] = to_trades[2];
+    pair of_1s = (pair){traded_1s, sums[OF_1S_CANCELLED] + 1} /
+                 (pair){sums[OF_1S_ADDED] + sums[OF_1S_CANCELLED] + 10, traded_1s};
+    pair of_10s = (pair){traded_10s, sums[OF_10S_CANCELLED] + 1} /
+                  (pair){sums[OF_10S_ADDED] + sums[OF_10S_CANCELLED] + 10, traded_10s};
+    pair of_60s = (pair){traded_60s, sums[OF_60S_CANCELLED] + 1} /
+                  (pair){sums[OF_60S_ADDED] + sums[OF_60S_CANCELLED] + 10, traded_60s};
+    out[F_TRADE_TO_ORDER_1S] = of_1s[0];
+    out[F_TRADE_TO_ORDER] = of_10s[0];
+    out[F_TRADE_TO_ORDER_60S] = of_60s[0];
+    out[F_CANCEL_TO_TRADE_1S] = of_1s[1];
+    out[F_CANCEL_TO_TRADE_10S] = of_10s[1];
+    out[F_CANCEL_TO_TRADE_60S] = of_60s[1];
 }
 
 static void rates_write(const struct flow *flow, double *out)
 {
     const double *sums = flow->fading;
     /* Seconds that the sums of half-life 10 s hold; NaN, and so null, before they hold enough. */
-    double seconds = flow->ticks < RATE_TICKS_MIN ? NAN : sums[OF_10S_TICKS] * TICK_S;
+    bool enough = flow->ticks >= RATE_TICKS_MIN;
+    double seconds = enough ? sums[OF_10S_TICKS] * TICK_S : NAN;
     for (int i = 0; i < 4; i++)
         out[F_ADD_RATE + i] = sums[OF_10S_ADDED + i] / seconds;
-    out[F_QUEUE_DEPLETION_BID] = out[F_QUEUE_DEPLETION_ASK] = NAN;
-    if (flow->ticks >= RATE_TICKS_MIN) {
-        out[F_QUEUE_DEPLETION_BID] = part(sums[OF_10S_DEPLETED_BID], sums[OF_10S_TOP_BID] * TICK_S);
-        out[F_QUEUE_DEPLETION_ASK] = part(sums[OF_10S_DEPLETED_ASK], sums[OF_10S_TOP_ASK] * TICK_S);
-    }
+    pair depth = (pair){sums[OF_10S_TOP_BID], sums[OF_10S_TOP_ASK]} * TICK_S;
+    pair depleted = (pair){sums[OF_10S_DEPLETED_BID], sums[OF_10S_DEPLETED_ASK]} / depth;
+    out[F_QUEUE_DEPLETION_BID] = enough ? above_0(depth[0], depleted[0]) : NAN;
+    out[F_QUEUE_DEPLETION_ASK] = enough ? above_0(depth[1], depleted[1]) : NAN;
     out[F_QUOTE_LIFETIME_S] = 2 * seconds / (sums[OF_10S_REQUOTES] + 1);
 }
 
-void flow_tick(struct flow *flow, struct now *now, const struct shape *shape, bool is_whole, double *out)
+/* A copy in pieces: of a larger one the compiler makes a string instruction, which costs more than all of it. */
+static inline void copy(double *restrict out, const double *restrict from, int count)
+{
+    for (; count >= 8; count -= 8, out += 8, from += 8)
+        memcpy(out, from, 8 * sizeof *out);
+    memcpy(out, from, (size_t)count * sizeof *out);
+}
+
+void flow_tick(struct flow *flow, struct now *now, struct shape *shape, bool is_whole, double *out)
 {
     int64_t lots[WINDOWS] = {0};
-    double brought[FADING_COUNT] = {0};
     uint32_t at = (uint32_t)(flow->ticks % TICKS_60S);
-    if (shape->is_fresh) { /* without an event all of this is 0 */
+    if (shape->is_fresh) { /* without an event none of this changes */
         lots[LOTS_OFI] = now->ofi;
         lots[LOTS_OFI_DEEP] = deep_change(flow, shape, is_whole && !now->renewed);
         lots[LOTS_SOLD_BOUGHT] = now->signed_lots;
         lots[LOTS_VOLUME] = now->lots;
-        events_bring(now, brought);
+        events_bring(now, shape->brought);
+        book_brings(shape, shape->brought);
     }
     windows_push(&flow->windows, at % TICKS_10S, lots);
-    book_brings(shape, brought);
-    resilience_brings(flow, now, shape, brought);
-    moves_bring(flow, now, shape, brought);
-    fade(flow->fading, brought, KEEP, FADING_COUNT);
+    resilience_brings(flow, now, shape, shape->brought);
+    moves_bring(flow, now, shape, shape->brought);
+    fade(flow->fading, shape->brought, KEEP, FADING_COUNT);
     moves_write(flow, shape, out);
     flow->log_mid[flow->ticks % MIDS_RING] = shape->log_mid;
     flow->ticks++;
-    memcpy(out, shape->values, BOOK_FEATURES * sizeof *out);
-    memcpy(out + SHAPE_FIRST, shape->values + SHAPE_FIRST, SHAPE_FEATURES * sizeof *out);
-    memcpy(out + COUNTED_FIRST, shape->values + COUNTED_FIRST, COUNTED_FEATURES * sizeof *out);
+    copy(out, shape->values, BOOK_FEATURES);
+    copy(out + SHAPE_FIRST, shape->values + SHAPE_FIRST, SHAPE_FEATURES);
+    copy(out + COUNTED_FIRST, shape->values + COUNTED_FIRST, COUNTED_FEATURES);
     windows_write(flow, out);
     ratios_write(flow->fading, out);
     rates_write(flow, out);
     resilience_write(flow, out);
     if (shape->is_fresh)
-        now_clear(now);
+        now_clear(now, shape->brought);
 }

@@ -93,7 +93,7 @@ static void read_book(const struct kernel *kernel, struct instrument *instrument
 static void close_row(struct kernel *kernel, struct instrument *instrument, int64_t tick_ns)
 {
     size_t row = kernel->row_count++;
-    const struct shape *shape = instrument->shape;
+    struct shape *shape = instrument->shape;
     read_book(kernel, instrument);
     kernel->row_tick_ns[row] = tick_ns;
     kernel->row_instrument_id[row] = instrument->id;

@@ -32,6 +32,7 @@ static void follow(struct flow *flow, struct now *now, int which, double depth, 
 
 void resilience_brings(struct flow *flow, struct now *now, const struct shape *shape, double *brought)
 {
+    brought[OF_60S_AT_RISK_S] = brought[OF_60S_AT_RISK_EVENTS] = brought[OF_60S_RECOVERIES] = 0;
     follow(flow, now, 0, shape->depth[0], brought);
     follow(flow, now, 1, shape->depth[1], brought);
 }
@@ -40,6 +41,8 @@ void resilience_write(const struct flow *flow, double *out)
 {
     const double *sums = flow->fading;
     double recoveries = flow->ticks < TICKS_60S ? NAN : sums[OF_60S_RECOVERIES] + 1;
-    out[F_LIQUIDITY_DECAY_S] = LN_2 * (sums[OF_60S_AT_RISK_S] + PRIOR_S) / recoveries;
-    out[F_LIQUIDITY_DECAY_EVENTS] = LN_2 * (sums[OF_60S_AT_RISK_EVENTS] + PRIOR_EVENTS) / recoveries;
+    pair at_risk = {sums[OF_60S_AT_RISK_S] + PRIOR_S, sums[OF_60S_AT_RISK_EVENTS] + PRIOR_EVENTS};
+    pair lives = LN_2 * at_risk / recoveries;
+    out[F_LIQUIDITY_DECAY_S] = lives[0];
+    out[F_LIQUIDITY_DECAY_EVENTS] = lives[1];
 }

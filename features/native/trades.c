@@ -11,29 +11,21 @@ static const double KEEP_64_TRADES = 0.9892280131939755; /* 2^(-1/64) */
 static const double KEEP_256_EVENTS = 0.9972960560854701;
 
 /* Return what a side's best level gained, and note what left it. An empty side stands at the worst price with nothing in
- * it; a better level is a new queue, not a change of the one before. */
-static inline __int128 side_changed(struct now *now, int which, const struct level *before, const struct level *after)
+ * it. */
+static inline int64_t side_changed(struct now *now, int which, const struct level *before, const struct level *after)
 {
-    if (before->price == after->price && before->qty == after->qty)
-        return 0;
-    int better = (after->qty > 0) - (before->qty > 0); /* 1: than before, -1: worse */
-    if (after->qty && before->qty)
-        better = (after->price > before->price) - (after->price < before->price);
-    if (which == 1 && after->qty && before->qty)
-        better = -better;
-    __int128 change = (better >= 0 ? after->qty : 0) - (__int128)(better <= 0 ? before->qty : 0);
-    now->requotes += better != 0;
-    if (before->qty > 0 && better <= 0)
-        add_lots(&now->depleted[which], -change);
+    uint64_t was = rank_of(which, before->price), is = rank_of(which, after->price);
+    int64_t change = level_change(which, before, after);
+    now->requotes += is != was;
+    add_lots(&now->depleted[which], -change & -(int64_t)(is <= was)); /* a better level takes nothing from the one before */
     return change;
 }
 
 /* Cont, Kukanov, Stoikov 2014: what the change adds to the bid less what it adds to the ask. */
 void now_book_changed(struct now *now, const struct top *before, const struct top *after)
 {
-    __int128 bid = side_changed(now, 0, &before->bid, &after->bid), ask = side_changed(now, 1, &before->ask, &after->ask);
-    if (bid != ask)
-        add_lots(&now->ofi, bid - ask);
+    int64_t bid = side_changed(now, 0, &before->bid, &after->bid), ask = side_changed(now, 1, &before->ask, &after->ask);
+    add_lots(&now->ofi, (__int128)bid - ask);
 }
 
 /* Easley, Lopez de Prado, O'Hara 2012, with the aggressors' true sides. */

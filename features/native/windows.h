@@ -65,6 +65,7 @@ void squares_push(struct squares *squares, uint32_t at, double term);
 /* Let one tick pass: each sum keeps a part of itself and takes what the tick brought. */
 static inline void fade(double *restrict sums, const double *restrict brought, const double *restrict keep, int count)
 {
+#pragma GCC unroll 4
     for (int i = 0; i < count; i++) {
         double sum = sums[i] * keep[i] + brought[i];
         sums[i] = fabs(sum) < FADED ? 0 : sum;
