@@ -52,12 +52,9 @@ static uint32_t halve(const struct side *levels, int which, int64_t price, uint3
 {
     uint64_t rank = rank_of(which, price);
     uint32_t low = 0;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (rank_of(which, levels->levels[middle].price) < rank)
-            low = middle + 1;
-        else
-            high = middle;
+    for (uint32_t half; high > 0; high -= half) { /* `high` levels from `low` on are left */
+        half = (high + 1) / 2;
+        low += rank_of(which, levels->levels[low + half - 1].price) < rank ? half : 0;
     }
     return low;
 }

@@ -74,7 +74,8 @@ void book_prefetch(const struct book *book, uint64_t order_id, int side);
  * 0, is worst. Without branches, for nobody can foresee which way a market goes. */
 static inline uint64_t rank_of(int which, int64_t price)
 {
-    return which == 0 ? (uint64_t)price : -(uint64_t)price;
+    uint64_t flip = -(uint64_t)which;
+    return ((uint64_t)price ^ flip) - flip;
 }
 
 /* Lots that a level, or nobody, gained from `before` to `after`: a better price is a new queue, a worse one is the loss of

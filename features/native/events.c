@@ -116,12 +116,11 @@ void kernel_event(struct kernel *kernel, const struct frame *frame, size_t i)
     if (instrument->status & STATUS_STALE)
         return; /* a book under repair says nothing about flow */
     now_arrived(&instrument->now, kernel->last_ts_ns);
-    struct top after = top_of(&instrument->book);
-    now_book_changed(&instrument->now, &before, &after);
+    now_book_changed(&instrument->now, &before, &instrument->book);
     if (frame->kind[i] != KIND_EXECUTE)
         return;
-    bool bid = frame->side[i] > 0;
-    const struct level *had = bid ? &before.bid : &before.ask, *has = bid ? &after.bid : &after.ask;
+    int which = frame->side[i] > 0 ? 0 : 1;
+    const struct level *had = which == 0 ? &before.bid : &before.ask, *has = &instrument->book.sides[which].best;
     if (had->qty && (!has->qty || has->price != had->price))
-        instrument->now.hit[bid ? 0 : 1] = 1;
+        instrument->now.hit[which] = 1;
 }

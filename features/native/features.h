@@ -224,8 +224,8 @@ void now_init(struct now *now);
 /* Ask for the memory that the closing of a tick will touch. */
 void flow_prefetch(const struct flow *flow, const struct shape *shape);
 
-/* Account for one book change. */
-void now_book_changed(struct now *now, const struct top *before, const struct top *after);
+/* Account for one change of the book, whose best levels were `before`. */
+void now_book_changed(struct now *now, const struct top *before, const struct book *book);
 
 /* Account for one trade of `qty` lots against resting side `side`. */
 void now_traded(struct now *now, struct buckets *buckets, int side, int64_t qty);

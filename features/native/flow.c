@@ -72,7 +72,7 @@ static int64_t deep_change(struct flow *flow, const struct shape *shape, bool is
             change += level_change(which, &flow->seen[which][i], &shape->best[which][i]);
             flow->seen[which][i] = shape->best[which][i];
         }
-        add_lots(&lots, which == 0 ? change : -change);
+        add_lots(&lots, saturated(which == 0 ? change : -change));
     }
     return is_flow ? lots : 0;
 }

@@ -22,10 +22,13 @@ static inline int64_t side_changed(struct now *now, int which, const struct leve
 }
 
 /* Cont, Kukanov, Stoikov 2014: what the change adds to the bid less what it adds to the ask. */
-void now_book_changed(struct now *now, const struct top *before, const struct top *after)
+void now_book_changed(struct now *now, const struct top *before, const struct book *book)
 {
-    int64_t bid = side_changed(now, 0, &before->bid, &after->bid), ask = side_changed(now, 1, &before->ask, &after->ask);
-    add_lots(&now->ofi, (__int128)bid - ask);
+    int64_t bid = side_changed(now, 0, &before->bid, &book->sides[0].best), change;
+    int64_t ask = side_changed(now, 1, &before->ask, &book->sides[1].best);
+    if (__builtin_sub_overflow(bid, ask, &change))
+        change = bid > 0 ? INT64_MAX : -INT64_MAX;
+    add_lots(&now->ofi, change);
 }
 
 /* Easley, Lopez de Prado, O'Hara 2012, with the aggressors' true sides. */

@@ -16,14 +16,9 @@ static double sum_of_ten(const double *terms)
     return (first + second) + (terms[8] + terms[9]) + 0.0;
 }
 
-void squares_push(struct squares *squares, uint32_t at, double term)
+void squares_sum(struct squares *squares, uint32_t at)
 {
     uint32_t block = at / SQUARES_BLOCK, group = block / SQUARES_BLOCK;
-    double after = isnan(term) ? -0.0 : term, before = squares->ring[at];
-    squares->known += (signbit(before) != 0) - (signbit(after) != 0);
-    squares->ring[at] = after;
-    if (before == 0 && after == 0) /* a quiet market: no sum changes */
-        return;
     squares->blocks[block] = sum_of_ten(&squares->ring[block * SQUARES_BLOCK]);
     squares->groups[group] = sum_of_ten(&squares->blocks[group * SQUARES_BLOCK]);
     const double *groups = squares->groups;

@@ -15,13 +15,18 @@
 /* Below this a fading sum is nothing: numbers near the smallest that exist are slow and never reach 0. */
 #define FADED 1e-200
 
-static inline void add_lots(int64_t *sum, __int128 value)
+/* Add any value to a sum of at most LOTS_MAX either way, and keep it there. */
+static inline void add_lots(int64_t *sum, int64_t value)
 {
-    __int128 made = *sum + value;
-    if (__builtin_expect(made <= LOTS_MAX && made >= -LOTS_MAX, 1))
-        *sum = (int64_t)made;
-    else
-        *sum = made > 0 ? LOTS_MAX : -LOTS_MAX;
+    int64_t made;
+    if (__builtin_expect(__builtin_add_overflow(*sum, value, &made) || made > LOTS_MAX || made < -LOTS_MAX, 0))
+        made = value > 0 ? LOTS_MAX : -LOTS_MAX;
+    *sum = made;
+}
+
+static inline int64_t saturated(__int128 value)
+{
+    return value > INT64_MAX ? INT64_MAX : value < -INT64_MAX ? -INT64_MAX : (int64_t)value;
 }
 
 #define WINDOWS 4
@@ -59,8 +64,18 @@ struct squares {
 
 void squares_init(struct squares *squares);
 
+/* Sum anew what holds slot `at`. */
+void squares_sum(struct squares *squares, uint32_t at);
+
 /* Put in the term of a tick, NaN: there is none; `at` is the tick modulo 600. */
-void squares_push(struct squares *squares, uint32_t at, double term);
+static inline void squares_push(struct squares *squares, uint32_t at, double term)
+{
+    double after = isnan(term) ? -0.0 : term, before = squares->ring[at];
+    squares->known += (signbit(before) != 0) - (signbit(after) != 0);
+    squares->ring[at] = after;
+    if (before != 0 || after != 0) /* else a quiet market: no sum changes */
+        squares_sum(squares, at);
+}
 
 /* Let one tick pass: each sum keeps a part of itself and takes what the tick brought. */
 static inline void fade(double *restrict sums, const double *restrict brought, const double *restrict keep, int count)
