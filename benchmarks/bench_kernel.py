@@ -162,7 +162,10 @@ def _size(repeats: int) -> Figures:
 
 
 def _crowded(instruments: int, repeats: int, *, seed: int) -> Figures:
-    """Return the cost of an event within a tick, and of a row, at a number of instruments."""
+    """Return the cost of an event within a tick, and of a row, at a number of instruments.
+
+    Rows are the first of a kernel just restored: with few instruments, much of their cost is pages of memory asked for.
+    """
     start = opening(instruments)
     stream = after(crowd(instruments, 60 * instruments + BURST, within_ns=BURST_NS, seed=seed), start)
     warm, burst = stream[: -BURST // FRAME_EVENTS_MAX], stream[-BURST // FRAME_EVENTS_MAX :]

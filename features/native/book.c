@@ -5,6 +5,7 @@
 
 #define LEVELS_FIRST 16u
 #define ORDERS_FIRST 64u
+#define BLOCK 8u /* levels that are compared without a branch */
 
 static struct side *side_of(struct book *book, int side)
 {
@@ -24,46 +25,56 @@ void book_free(struct book *book)
     book_init(book);
 }
 
+static void *lines_alloc(size_t size)
+{
+    return aligned_alloc(LINE, (size + LINE - 1) / LINE * LINE);
+}
+
+/* After every change of a side's levels. */
+static void note_best(struct side *levels)
+{
+    levels->best = levels->count ? levels->levels[levels->count - 1] : (struct level){0, 0};
+}
+
 void book_clear(struct book *book)
 {
-    book->sides[0].count = book->sides[1].count = 0;
+    for (int which = 0; which < 2; which++) {
+        book->sides[which].count = 0;
+        note_best(&book->sides[which]);
+    }
     if (book->orders)
         memset(book->orders, 0, book->order_capacity * sizeof *book->orders);
     book->order_count = 0;
 }
 
-/* Return the first index whose level is not worse than `price`: the level itself, or where it would stand. */
-static uint32_t position(const struct side *levels, int side, int64_t price)
+/* Return the first index below `high` whose level is not worse than `price`. */
+static uint32_t halve(const struct side *levels, int which, int64_t price, uint32_t high)
 {
-    uint32_t at = levels->count;
-    while (at > 0 && (side > 0 ? levels->levels[at - 1].price >= price : levels->levels[at - 1].price <= price))
-        at--;
-    return at;
-}
-
-static uint32_t position_far(const struct side *levels, int side, int64_t price)
-{
-    uint32_t low = 0, high = levels->count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        int64_t here = levels->levels[middle].price;
-        if (side > 0 ? here < price : here > price)
-            low = middle + 1;
-        else
-            high = middle;
+    uint64_t rank = rank_of(which, price);
+    uint32_t low = 0;
+    for (uint32_t half; high > 0; high -= half) { /* `high` levels from `low` on are left */
+        half = (high + 1) / 2;
+        low += rank_of(which, levels->levels[low + half - 1].price) < rank ? half : 0;
     }
     return low;
 }
 
-/* Events fall near the best: look at the last 16 levels one by one, then halve. */
-static uint32_t find_level(const struct side *levels, int side, int64_t price)
+/* Return the first index whose level is not worse than `price`: the level itself, or where it would stand. Events fall
+ * near the best, but nobody can foresee how near: count among the last levels, and halve only behind those. */
+static uint32_t find_level(const struct side *levels, int which, int64_t price)
 {
-    if (levels->count > 16) {
-        int64_t edge = levels->levels[levels->count - 16].price;
-        if (side > 0 ? price < edge : price > edge)
-            return position_far(levels, side, price);
+    uint64_t rank = rank_of(which, price);
+    uint32_t at = levels->count;
+    for (int block = 0; block < 2 && at >= BLOCK; block++) {
+        const struct level *last = &levels->levels[at - BLOCK];
+        uint32_t passed = 0;
+        for (uint32_t i = 0; i < BLOCK; i++)
+            passed += rank_of(which, last[i].price) >= rank;
+        at -= passed;
+        if (passed < BLOCK)
+            return at;
     }
-    return position(levels, side, price);
+    return halve(levels, which, price, at);
 }
 
 static int grow_levels(struct side *levels, uint32_t wanted)
@@ -73,9 +84,12 @@ static int grow_levels(struct side *levels, uint32_t wanted)
         capacity *= 2;
     if (capacity > BOOK_LEVELS_MAX)
         return BOOK_BOUND;
-    struct level *grown = realloc(levels->levels, capacity * sizeof *grown);
+    struct level *grown = lines_alloc(capacity * sizeof *grown);
     if (!grown)
         return BOOK_NO_MEMORY;
+    if (levels->count)
+        memcpy(grown, levels->levels, levels->count * sizeof *grown);
+    free(levels->levels);
     levels->levels = grown;
     levels->capacity = capacity;
     return BOOK_OK;
@@ -84,7 +98,9 @@ static int grow_levels(struct side *levels, uint32_t wanted)
 static void remove_level(struct side *levels, uint32_t at)
 {
     levels->count--;
-    memmove(&levels->levels[at], &levels->levels[at + 1], (levels->count - at) * sizeof *levels->levels);
+    if (at < levels->count)
+        memmove(&levels->levels[at], &levels->levels[at + 1], (levels->count - at) * sizeof *levels->levels);
+    note_best(levels);
 }
 
 static int insert_level(struct side *levels, uint32_t at, int64_t price, int64_t qty)
@@ -94,19 +110,22 @@ static int insert_level(struct side *levels, uint32_t at, int64_t price, int64_t
         if (result != BOOK_OK)
             return result;
     }
-    memmove(&levels->levels[at + 1], &levels->levels[at], (levels->count - at) * sizeof *levels->levels);
+    if (at < levels->count)
+        memmove(&levels->levels[at + 1], &levels->levels[at], (levels->count - at) * sizeof *levels->levels);
     levels->levels[at] = (struct level){price, qty};
     levels->count++;
+    note_best(levels);
     return BOOK_OK;
 }
 
 static int level_add(struct book *book, int side, int64_t price, int64_t qty)
 {
     struct side *levels = side_of(book, side);
-    uint32_t at = find_level(levels, side, price);
+    uint32_t at = find_level(levels, side > 0 ? 0 : 1, price);
     if (at < levels->count && levels->levels[at].price == price) {
         if (__builtin_add_overflow(levels->levels[at].qty, qty, &levels->levels[at].qty))
             levels->levels[at].qty = INT64_MAX;
+        note_best(levels);
         return BOOK_OK;
     }
     return insert_level(levels, at, price, qty);
@@ -115,7 +134,7 @@ static int level_add(struct book *book, int side, int64_t price, int64_t qty)
 static void level_take(struct book *book, struct book_counts *counts, int side, const struct level *taken)
 {
     struct side *levels = side_of(book, side);
-    uint32_t at = find_level(levels, side, taken->price);
+    uint32_t at = find_level(levels, side > 0 ? 0 : 1, taken->price);
     if (at >= levels->count || levels->levels[at].price != taken->price) {
         counts->clamped_level++;
         return;
@@ -124,8 +143,10 @@ static void level_take(struct book *book, struct book_counts *counts, int side, 
         counts->clamped_level++;
     if (levels->levels[at].qty <= taken->qty)
         remove_level(levels, at);
-    else
+    else {
         levels->levels[at].qty -= taken->qty;
+        note_best(levels);
+    }
 }
 
 static uint32_t slot_of(const struct book *book, uint64_t order_id)
@@ -176,9 +197,10 @@ static int grow_orders(struct book *book)
     uint32_t before = book->order_capacity, capacity = before ? before * 2 : ORDERS_FIRST;
     if (capacity > BOOK_ORDERS_MAX)
         return BOOK_BOUND;
-    struct resting *old = book->orders, *grown = calloc(capacity, sizeof *grown);
+    struct resting *old = book->orders, *grown = lines_alloc(capacity * sizeof *grown);
     if (!grown)
         return BOOK_NO_MEMORY;
+    memset(grown, 0, capacity * sizeof *grown);
     book->orders = grown;
     book->order_capacity = capacity;
     book->order_count = 0;
@@ -238,36 +260,25 @@ int book_replace(struct book *book, struct book_counts *counts, const struct res
 int book_set_level(struct book *book, int side, int64_t price, int64_t qty)
 {
     struct side *levels = side_of(book, side);
-    uint32_t at = find_level(levels, side, price);
+    uint32_t at = find_level(levels, side > 0 ? 0 : 1, price);
     bool found = at < levels->count && levels->levels[at].price == price;
     if (qty > 0 && !found)
         return insert_level(levels, at, price, qty);
-    if (qty > 0)
+    if (qty > 0) {
         levels->levels[at].qty = qty;
-    else if (found)
+        note_best(levels);
+    } else if (found)
         remove_level(levels, at);
     return BOOK_OK;
 }
 
-void book_prefetch(const struct book *book, uint64_t order_id)
+void book_prefetch(const struct book *book, uint64_t order_id, int side)
 {
     if (book->order_capacity)
         __builtin_prefetch(&book->orders[slot_of(book, order_id)], 1);
-    for (int which = 0; which < 2; which++) {
-        const struct side *side = &book->sides[which];
-        for (uint32_t back = 1; back <= 9 && back <= side->count; back += 4) /* four levels to a line */
-            __builtin_prefetch(&side->levels[side->count - back], 1);
-    }
-}
-
-int64_t book_depth(const struct book *book, int side, uint32_t levels_max)
-{
     const struct side *levels = &book->sides[side > 0 ? 0 : 1];
-    int64_t sum = 0;
-    for (uint32_t i = 0; i < levels_max && i < levels->count; i++)
-        if (__builtin_add_overflow(sum, levels->levels[levels->count - 1 - i].qty, &sum))
-            return INT64_MAX;
-    return sum;
+    for (uint32_t back = 1; back <= 9 && back <= levels->count; back += 4) /* four levels to a line */
+        __builtin_prefetch(&levels->levels[levels->count - back], 1);
 }
 
 bool book_reserve(struct book *book, uint32_t bids, uint32_t asks, uint32_t order_capacity)
@@ -279,6 +290,12 @@ bool book_reserve(struct book *book, uint32_t bids, uint32_t asks, uint32_t orde
     book->sides[0].count = bids;
     book->sides[1].count = asks;
     book->order_capacity = order_capacity;
-    book->orders = order_capacity ? calloc(order_capacity, sizeof *book->orders) : NULL;
+    book->orders = order_capacity ? lines_alloc(order_capacity * sizeof *book->orders) : NULL;
     return !order_capacity || book->orders;
+}
+
+void book_restored(struct book *book)
+{
+    note_best(&book->sides[0]);
+    note_best(&book->sides[1]);
 }

@@ -15,8 +15,8 @@ static const struct flow *lead_of(const struct kernel *kernel)
 {
     const struct flow *lead = NULL;
     for (uint32_t i = 0; i < kernel->instrument_count; i++) {
-        const struct flow *flow = &kernel->instruments[i]->flow;
-        if (!lead || flow->of_60s[OF_60S_TRADED] > lead->of_60s[OF_60S_TRADED])
+        const struct flow *flow = kernel->instruments[i]->flow;
+        if (!lead || flow->fading[OF_60S_TRADED] > lead->fading[OF_60S_TRADED])
             lead = flow;
     }
     return lead;
@@ -80,7 +80,7 @@ static double busy_min(const struct kernel *kernel, uint32_t *equals)
     double top[GROUP_MAX];
     uint32_t count = 0;
     for (uint32_t i = 0; i < kernel->instrument_count; i++) {
-        double trades = kernel->instruments[i]->flow.of_60s[OF_60S_TRADED];
+        double trades = kernel->instruments[i]->flow->fading[OF_60S_TRADED];
         if (count == GROUP_MAX && trades <= top[count - 1])
             continue;
         uint32_t at = count < GROUP_MAX ? count++ : count - 1;
@@ -132,15 +132,15 @@ void cross_second(struct kernel *kernel, int64_t tick_ns)
     int64_t slot = tick_ns / (TICK_NS * TICKS_1S) % SECONDS;
     int count = 0;
     for (uint32_t i = 0; i < kernel->instrument_count; i++)
-        kernel->instruments[i]->flow.seconds[slot] = kernel->instruments[i]->flow.step;
+        kernel->instruments[i]->flow->seconds[slot] = kernel->instruments[i]->flow->step;
     const struct flow *lead = lead_of(kernel);
     uint32_t equals;
     double trades_min = busy_min(kernel, &equals);
     bool alone = kernel->instrument_count < 2;
     for (uint32_t i = 0; i < kernel->instrument_count; i++) {
-        struct flow *flow = &kernel->instruments[i]->flow;
+        struct flow *flow = kernel->instruments[i]->flow;
         flow->lead_correlation = flow == lead ? 1 : correlation(flow->seconds, lead->seconds);
-        double trades = flow->of_60s[OF_60S_TRADED];
+        double trades = flow->fading[OF_60S_TRADED];
         bool is_busy = trades > trades_min || (trades == trades_min && equals > 0);
         equals -= trades == trades_min && equals > 0;
         count += !alone && is_busy && standardise(flow->seconds, group[count]);
@@ -152,7 +152,7 @@ void cross_write(const struct kernel *kernel, size_t first_row)
 {
     double *out = &kernel->row_values[first_row * FEATURE_COUNT];
     for (uint32_t i = 0; i < kernel->instrument_count; i++, out += FEATURE_COUNT) {
-        out[F_LEAD_CORRELATION] = kernel->instruments[i]->flow.lead_correlation;
+        out[F_LEAD_CORRELATION] = kernel->instruments[i]->flow->lead_correlation;
         out[F_FIRST_FACTOR_SHARE] = kernel->first_share;
         out[F_SENTIMENT_EW] = NAN;
         out[F_HEADLINE_RATE] = 0;

@@ -29,7 +29,7 @@ static bool is_sound(const struct frame *frame, size_t i)
 static void forget(struct instrument *instrument)
 {
     book_clear(&instrument->book);
-    instrument->flow.renewed = 1;
+    instrument->now.renewed = 1;
     instrument->status &= ~(uint32_t)STATUS_BOUND_HIT;
 }
 
@@ -70,25 +70,25 @@ static int apply_to_book(struct kernel *kernel, struct instrument *instrument, c
     struct resting event = {frame->order_id[i], frame->price[i], frame->qty[i], frame->side[i], {0}};
     switch (frame->kind[i]) {
     case KIND_ADD: /* an order that a snapshot lists was added before */
-        instrument->flow.added += !(instrument->status & REBUILDING);
+        instrument->now.added += !(instrument->status & REBUILDING);
         return book_add(book, counts, event.order_id, event.side, event.price, event.qty);
     case KIND_REPLACE:
-        instrument->flow.added++;
-        instrument->flow.cancelled++;
+        instrument->now.added++;
+        instrument->now.cancelled++;
         return book_replace(book, counts, &event);
     case KIND_REDUCE:
     case KIND_DELETE:
-        instrument->flow.cancelled++;
+        instrument->now.cancelled++;
         book_take(book, counts, &event, frame->kind[i] == KIND_DELETE);
         return BOOK_OK;
     case KIND_EXECUTE:
-        flow_traded(&instrument->flow, event.side, event.qty);
+        now_traded(&instrument->now, &instrument->flow->buckets, event.side, event.qty);
         book_take(book, counts, &event, false);
         return BOOK_OK;
     case KIND_LEVEL_SET:
         return book_set_level(book, event.side, event.price, event.qty);
     default: /* trades that leave the visible book alone */
-        flow_traded(&instrument->flow, event.side, event.qty);
+        now_traded(&instrument->now, &instrument->flow->buckets, event.side, event.qty);
         return BOOK_OK;
     }
 }
@@ -115,12 +115,12 @@ void kernel_event(struct kernel *kernel, const struct frame *frame, size_t i)
         mark_bound(kernel, instrument);
     if (instrument->status & STATUS_STALE)
         return; /* a book under repair says nothing about flow */
-    flow_arrived(&instrument->flow, kernel->last_ts_ns);
-    struct top after = top_of(&instrument->book);
-    flow_book_changed(&instrument->flow, &before, &after);
-    bool emptied = frame->kind[i] == KIND_EXECUTE &&
-                   (frame->side[i] > 0 ? before.bid_qty && (!after.bid_qty || after.bid_price != before.bid_price)
-                                       : before.ask_qty && (!after.ask_qty || after.ask_price != before.ask_price));
-    if (emptied)
-        instrument->flow.hit[frame->side[i] > 0 ? 0 : 1] = 1;
+    now_arrived(&instrument->now, kernel->last_ts_ns);
+    now_book_changed(&instrument->now, &before, &instrument->book);
+    if (frame->kind[i] != KIND_EXECUTE)
+        return;
+    int which = frame->side[i] > 0 ? 0 : 1;
+    const struct level *had = which == 0 ? &before.bid : &before.ask, *has = &instrument->book.sides[which].best;
+    if (had->qty && (!has->qty || has->price != had->price))
+        instrument->now.hit[which] = 1;
 }

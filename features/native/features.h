@@ -92,12 +92,16 @@ enum feature {
 #define MIDS_RING (TICKS_10S + 1)
 #define TICK_S 0.1
 
+/* Two divisions at once take as long as one, and divisions are what a tick takes its time for: they go in pairs, and before
+ * it is known whether they count. */
+typedef double pair __attribute__((vector_size(16)));
+
 #define BUCKETS 50
 #define SECONDS 60
 
-/* Fading sums by half-life. */
-enum { OF_1S_ADDED, OF_1S_CANCELLED, OF_1S_TRADED, OF_1S_COUNT };
-enum {
+/* Fading sums, by half-life, in one array: a tick lets all of them pass in one loop without branches. The rates' terms of
+ * half-life 10 s stand in the order of their features. */
+enum fading {
     OF_10S_ADDED,
     OF_10S_CANCELLED,
     OF_10S_TRADED,
@@ -109,13 +113,19 @@ enum {
     OF_10S_DEPLETED_BID,
     OF_10S_DEPLETED_ASK,
     OF_10S_REQUOTES,
+    OF_10S_TICKS,
     OF_10S_SQUARE, /* of 1 s returns */
     OF_10S_RETURNS,
-    OF_10S_TICKS,
-    OF_10S_COUNT
-};
-enum { OF_30S_DEPTH_BID, OF_30S_DEPTH_ASK, OF_30S_TICKS, OF_30S_SQUARE, OF_30S_RETURNS, OF_30S_PAIR, OF_30S_PAIRS, OF_30S_COUNT };
-enum {
+    OF_1S_ADDED,
+    OF_1S_CANCELLED,
+    OF_1S_TRADED,
+    OF_30S_DEPTH_BID,
+    OF_30S_DEPTH_ASK,
+    OF_30S_TICKS,
+    OF_30S_SQUARE,
+    OF_30S_RETURNS,
+    OF_30S_PAIR,
+    OF_30S_PAIRS,
     OF_60S_ADDED,
     OF_60S_CANCELLED,
     OF_60S_TRADED,
@@ -128,51 +138,58 @@ enum {
     OF_60S_NOTIONAL, /* traded, 1e6 currency */
     OF_60S_FLOW_MOVE, /* signed 1 s notional times 1 s return */
     OF_60S_FLOW_SQUARE,
-    OF_60S_COUNT
+    FADING_COUNT
 };
 
-/* What a closing tick adds to the fading sums. */
-struct brought {
-    double of_1s[OF_1S_COUNT], of_10s[OF_10S_COUNT], of_30s[OF_30S_COUNT], of_60s[OF_60S_COUNT];
+_Static_assert(FADING_COUNT % 4 == 0, "fade takes whole vectors");
+
+/* Windows of whole lots, side by side: a tick reads and writes one slot for all of them. */
+enum { LOTS_OFI, LOTS_OFI_DEEP, LOTS_SOLD_BOUGHT, LOTS_VOLUME };
+
+/* The open volume bucket of VPIN: a trade falls into one bucket whole, which closes at the size that was set when it
+ * opened. */
+struct bucket {
+    double size; /* lots; 0 before the first trade */
+    int64_t lots, signed_lots, closed; /* closed: buckets before this one */
 };
 
-/* Volume buckets of VPIN: a trade falls into one bucket whole, which closes at the size that was set when it opened. */
-struct buckets {
-    double size; /* of the open bucket, lots; 0 before the first trade */
-    int64_t lots, signed_lots, closed;
-    int64_t ring_lots[BUCKETS], ring_signed[BUCKETS], sum_lots, sum_signed; /* signed: absolute per bucket */
-};
-
-/* Plain data: a snapshot copies it byte for byte. What the running tick holds stands first: events touch little else. */
-struct flow {
-    int64_t added, cancelled, traded, lots, signed_lots, ofi_now;
-    int64_t changed, requotes;    /* events; changes of a best price */
-    int64_t depleted[2];          /* lots that left the best bid and ask, less those that came */
-    int64_t hit[2];               /* best level emptied by a trade in the running tick */
-    int64_t renewed;              /* the book was dropped: what it shows now is no flow */
-    int64_t last_event_ns;        /* -1: none yet */
+/* What events change: kept apart from the windows, in as few cache lines as an event can do with; the line of the trades
+ * comes last. Plain data: a snapshot copies it byte for byte. */
+struct now {
+    int64_t last_event_ns;                /* -1: none yet */
     double gaps, gap_squares, gap_weight; /* s between events, half-life 256 events */
     int64_t arrivals;
-    double size_sum, size_weight; /* lots and number of trades, half-life 64 trades */
-    int64_t ticks;                /* ticks closed */
-    double of_1s[OF_1S_COUNT], of_10s[OF_10S_COUNT], of_30s[OF_30S_COUNT], of_60s[OF_60S_COUNT];
+    int64_t added, cancelled, ofi; /* from here on of the running tick, as far as not said otherwise */
+    int64_t changed, requotes;     /* events; changes of a best price */
+    int64_t depleted[2];           /* lots that left the best bid and ask, less those that came */
+    int64_t renewed;               /* the book was dropped: what it shows now is no flow */
+    int64_t hit[2];                /* best level emptied by a trade */
+    int64_t traded, lots, signed_lots;
+    double size_sum, size_weight; /* lots and number of trades, half-life 64 trades; they last */
+    struct bucket bucket;         /* lasts */
+};
+
+/* Closed buckets. */
+struct buckets {
+    int64_t sum_lots, sum_signed, ring_lots[BUCKETS], ring_signed[BUCKETS]; /* signed: absolute per bucket */
+};
+
+/* What only ticks and trades change. Plain data: a snapshot copies it byte for byte. What every tick touches stands first. */
+struct flow {
+    double fading[FADING_COUNT];
+    int64_t ticks;      /* ticks closed */
+    double step;        /* 1 s return of the last tick, NaN: none */
+    double last_mid;    /* 1e-9 currency, 0: none yet */
+    int64_t run;        /* moves of the mid in one direction, signed */
     double shock_from[2], shock_low[2]; /* open shock: depth before, lowest since; from = 0: none */
-    double step;                        /* 1 s return of the last tick, NaN: none */
-    double last_mid;                    /* 1e-9 currency, 0: none yet */
-    int64_t run;                        /* moves of the mid in one direction, signed */
     double lead_correlation;
-    struct buckets buckets;
-    struct window ofi, ofi_deep, sold_bought, volume;
-    struct level seen[2][BEST_LEVELS]; /* best levels at the last tick, best first */
+    struct windows windows;
+    struct squares squares;            /* squared 1 s returns */
     double steps[TICKS_1S];            /* 1 s returns of the last ticks */
     double log_mid[MIDS_RING];         /* NaN where there was no mid */
     double seconds[SECONDS];           /* 1 s returns at whole seconds, by second of event time modulo 60 */
-    struct squares squares;            /* squared 1 s returns */
-};
-
-/* Best levels; qty 0: the side is empty. */
-struct top {
-    int64_t bid_price, bid_qty, ask_price, ask_qty;
+    struct level seen[2][BEST_LEVELS]; /* best levels at the last tick, best first */
+    struct buckets buckets;
 };
 
 /* Weights of the pressure kernels by whole ticks of distance: `exp` would cost as much as all other features together. */
@@ -190,7 +207,11 @@ struct shape {
     double depth[2], depth_10[2]; /* lots within 5 and 10 levels, by side */
     struct level best[2][BEST_LEVELS]; /* best first; qty 0 behind the last */
     double values[FEATURE_COUNT];      /* of those features that follow from the book */
-    bool is_fresh; /* it was worked out anew for the tick in hand */
+    int64_t ref_price;
+    double value_per_lot; /* 1e6 currency, NaN without a mid or a definition */
+    uint32_t status;      /* the bits that say what the book shows */
+    bool is_fresh;        /* it was worked out anew for the tick in hand */
+    double brought[FADING_COUNT]; /* what the tick in hand adds to the fading sums; what events add is 0 between two ticks */
 };
 
 /* What a reading of the book needs besides: `tick_size` 0 = not defined, `clip` lots, 0 = no trade yet. */
@@ -201,47 +222,33 @@ struct reading {
 };
 
 void flow_init(struct flow *flow);
-
-static inline struct top top_of(const struct book *book)
-{
-    const struct level *bid = book_best(book, 1), *ask = book_best(book, -1);
-    return (struct top){
-        .bid_price = bid ? bid->price : 0,
-        .bid_qty = bid ? bid->qty : 0,
-        .ask_price = ask ? ask->price : 0,
-        .ask_qty = ask ? ask->qty : 0,
-    };
-}
+void now_init(struct now *now);
 
 /* Ask for the memory that the closing of a tick will touch. */
 void flow_prefetch(const struct flow *flow, const struct shape *shape);
 
-/* Account for one book change. */
-void flow_book_changed(struct flow *flow, const struct top *before, const struct top *after);
+/* Account for one change of the book, whose best levels were `before`. */
+void now_book_changed(struct now *now, const struct top *before, const struct book *book);
 
 /* Account for one trade of `qty` lots against resting side `side`. */
-void flow_traded(struct flow *flow, int side, int64_t qty);
+void now_traded(struct now *now, struct buckets *buckets, int side, int64_t qty);
 
 /* Account for one event at `ts_ns`. */
-void flow_arrived(struct flow *flow, int64_t ts_ns);
+void now_arrived(struct now *now, int64_t ts_ns);
 
 /* Write the features that only events change. */
-void trades_write(const struct flow *flow, double *out);
+void trades_write(const struct now *now, const struct buckets *buckets, double *out);
 
 void shape_update(struct shape *shape, const struct book *book, const struct reading *reading);
 
-/* Close a tick: advance every window and write all features but those of the channel; NaN = null. `value_per_lot` is in
- * 1e6 currency, NaN without a mid or a definition. `is_whole`: the book can be trusted. */
-struct closing {
-    double value_per_lot;
-    bool is_whole;
-};
-void flow_tick(struct flow *flow, const struct shape *shape, const struct closing *closing, double *out);
+/* Close a tick: advance every window and write all features but those of the channel; NaN = null. `is_whole`: the book can
+ * be trusted. */
+void flow_tick(struct flow *flow, struct now *now, struct shape *shape, bool is_whole, double *out);
 
-/* The parts of a tick, each in its file: add to what the tick brings; write what follows. */
-void resilience_brings(struct flow *flow, const struct shape *shape, struct brought *brought);
+/* The parts of a tick, each in its file: add to what the tick brings to the fading sums; write what follows. */
+void resilience_brings(struct flow *flow, struct now *now, const struct shape *shape, double *brought);
 void resilience_write(const struct flow *flow, double *out);
-void moves_bring(struct flow *flow, const struct shape *shape, const struct closing *closing, struct brought *brought);
+void moves_bring(struct flow *flow, const struct now *now, const struct shape *shape, double *brought);
 void moves_write(const struct flow *flow, const struct shape *shape, double *out);
 
 #endif

@@ -9,6 +9,7 @@
 #define AHEAD_MIN 16 /* fewer instruments stay in the cache by themselves */
 #define AHEAD_INSTRUMENT 8
 #define AHEAD_BOOK 4
+#define SOON 16 /* a power of two above AHEAD_INSTRUMENT */
 #define MILLIONS 1e-24 /* price and lot size are in 1e-9 */
 #define LASTING (STATUS_STALE | STATUS_GAP | STATUS_HALTED | STATUS_BOUND_HIT)
 
@@ -67,35 +68,39 @@ static bool reserve_rows(struct kernel *kernel, size_t more)
     return true;
 }
 
+/* Read the book anew after an event; otherwise what was read stands. */
+static void read_book(const struct kernel *kernel, struct instrument *instrument)
+{
+    const struct now *now = &instrument->now;
+    struct shape *shape = instrument->shape;
+    shape->is_fresh = instrument->is_due;
+    instrument->is_due = false;
+    if (!shape->is_fresh)
+        return;
+    double clip = now->size_weight > 0 ? CLIP_TRADES * now->size_sum / now->size_weight : 0;
+    shape_update(shape, &instrument->book, &(struct reading){instrument->tick_size, clip, &kernel->weights});
+    trades_write(now, &instrument->flow->buckets, shape->values);
+    const struct level *bid = &shape->top.bid, *ask = &shape->top.ask;
+    bool both = bid->qty && ask->qty;
+    shape->status = (bid->qty ? 0 : STATUS_BID_EMPTY) | (ask->qty ? 0 : STATUS_ASK_EMPTY);
+    shape->status |= both && bid->price == ask->price ? STATUS_LOCKED : 0;
+    shape->status |= both && bid->price > ask->price ? STATUS_CROSSED : 0;
+    shape->ref_price = both ? bid->price + (ask->price - bid->price) / 2 : 0;
+    shape->value_per_lot =
+        both && instrument->tick_size > 0 ? shape->mid * (double)instrument->lot_size * MILLIONS : NAN;
+}
+
 static void close_row(struct kernel *kernel, struct instrument *instrument, int64_t tick_ns)
 {
     size_t row = kernel->row_count++;
-    struct shape *shape = &instrument->shape;
-    shape->is_fresh = instrument->is_due;
-    instrument->is_due = false;
-    if (shape->is_fresh) {
-        const struct flow *flow = &instrument->flow;
-        double clip = flow->size_weight > 0 ? CLIP_TRADES * flow->size_sum / flow->size_weight : 0;
-        shape_update(shape, &instrument->book, &(struct reading){instrument->tick_size, clip, &kernel->weights});
-        trades_write(flow, shape->values);
-    }
-    const struct top *top = &shape->top;
-    uint32_t status = instrument->status & LASTING;
-    status |= top->bid_qty ? 0 : STATUS_BID_EMPTY;
-    status |= top->ask_qty ? 0 : STATUS_ASK_EMPTY;
-    bool both = top->bid_qty && top->ask_qty;
-    status |= both && top->bid_price == top->ask_price ? STATUS_LOCKED : 0;
-    status |= both && top->bid_price > top->ask_price ? STATUS_CROSSED : 0;
+    struct shape *shape = instrument->shape;
+    read_book(kernel, instrument);
     kernel->row_tick_ns[row] = tick_ns;
     kernel->row_instrument_id[row] = instrument->id;
-    kernel->row_status[row] = status;
-    kernel->row_ref_price[row] = both ? top->bid_price + (top->ask_price - top->bid_price) / 2 : 0;
-    bool defined = both && instrument->tick_size > 0;
-    const struct closing closing = {
-        .value_per_lot = defined ? shape->mid * (double)instrument->lot_size * MILLIONS : NAN,
-        .is_whole = !(status & STATUS_STALE),
-    };
-    flow_tick(&instrument->flow, shape, &closing, &kernel->row_values[row * FEATURE_COUNT]);
+    kernel->row_status[row] = (instrument->status & LASTING) | shape->status;
+    kernel->row_ref_price[row] = shape->ref_price;
+    bool is_whole = !(instrument->status & STATUS_STALE);
+    flow_tick(instrument->flow, &instrument->now, shape, is_whole, &kernel->row_values[row * FEATURE_COUNT]);
 }
 
 /* Ask for the memory of instruments that come soon, so that many of them cost no more than few. */
@@ -104,7 +109,7 @@ static void close_rows(struct kernel *kernel, int64_t tick_ns)
     size_t first_row = kernel->row_count;
     for (uint32_t i = 0; i < kernel->instrument_count; i++) {
         if (i + 2 < kernel->instrument_count)
-            flow_prefetch(&kernel->instruments[i + 2]->flow, &kernel->instruments[i + 2]->shape);
+            flow_prefetch(kernel->instruments[i + 2]->flow, kernel->instruments[i + 2]->shape);
         close_row(kernel, kernel->instruments[i], tick_ns);
     }
     if (tick_ns % (TICK_NS * TICKS_1S) == 0)
@@ -116,6 +121,11 @@ static void close_rows(struct kernel *kernel, int64_t tick_ns)
 /* Move the channel's clock to `ts_ns`, closing every tick up to it. */
 static bool advance(struct kernel *kernel, int64_t ts_ns)
 {
+    bool within = ts_ns >= kernel->last_ts_ns && ts_ns < kernel->next_tick_ns && ts_ns <= TS_NS_MAX;
+    if (within && kernel->last_ts_ns >= 0) { /* most events */
+        kernel->last_ts_ns = ts_ns;
+        return true;
+    }
     if (ts_ns < 0 || ts_ns < kernel->last_ts_ns || ts_ns > TS_NS_MAX) {
         kernel->counts.clock_back++;
         return true;
@@ -125,7 +135,8 @@ static bool advance(struct kernel *kernel, int64_t ts_ns)
         kernel->counts.clock_jump += jumped;
         kernel->first_share = NAN;
         for (uint32_t i = 0; jumped && i < kernel->instrument_count; i++) {
-            flow_init(&kernel->instruments[i]->flow); /* no window may reach over the silence */
+            flow_init(kernel->instruments[i]->flow); /* no window may reach over the silence */
+            now_init(&kernel->instruments[i]->now);
             kernel->instruments[i]->is_due = true;
         }
         kernel->next_tick_ns = (ts_ns / TICK_NS + 1) * TICK_NS;
@@ -139,21 +150,18 @@ static bool advance(struct kernel *kernel, int64_t ts_ns)
     return true;
 }
 
-/* Ask for the memory of the events to come: first the instrument, nearer the event what its book points at. */
-static void look_ahead(const struct kernel *kernel, const struct frame *frame, size_t i)
+/* Ask for the memory of the events to come: first the instrument, nearer the event what its book points at. `soon` keeps
+ * what was found, so that an event need not search again: NULL where the instrument was not there yet. */
+static void look_ahead(const struct kernel *kernel, const struct frame *frame, size_t i, struct instrument **soon)
 {
     if (i + AHEAD_INSTRUMENT < frame->rows) {
-        const struct instrument *soon = kernel_find(kernel, frame->instrument_id[i + AHEAD_INSTRUMENT]);
-        if (soon) {
-            for (size_t at = 0; at < offsetof(struct instrument, flow.size_weight); at += 64)
-                __builtin_prefetch((const char *)soon + at, 1);
-        }
+        struct instrument *found = kernel_find(kernel, frame->instrument_id[i + AHEAD_INSTRUMENT]);
+        soon[(i + AHEAD_INSTRUMENT) % SOON] = found;
+        for (size_t at = 0; found && at < offsetof(struct instrument, now.renewed); at += LINE)
+            __builtin_prefetch((const char *)found + at, 1);
     }
-    if (i + AHEAD_BOOK < frame->rows) {
-        const struct instrument *next = kernel_find(kernel, frame->instrument_id[i + AHEAD_BOOK]);
-        if (next)
-            book_prefetch(&next->book, frame->order_id[i + AHEAD_BOOK]);
-    }
+    if (i + AHEAD_BOOK < frame->rows && soon[(i + AHEAD_BOOK) % SOON])
+        book_prefetch(&soon[(i + AHEAD_BOOK) % SOON]->book, frame->order_id[i + AHEAD_BOOK], frame->side[i + AHEAD_BOOK]);
 }
 
 enum kernel_result kernel_apply(struct kernel *kernel, const struct frame *frame, int64_t *expected_seq)
@@ -175,9 +183,12 @@ enum kernel_result kernel_apply(struct kernel *kernel, const struct frame *frame
     /* A frame that overlaps the last one: what was seen is skipped. */
     size_t first = kernel->last_seq >= frame->seq_first && !heartbeat ? (size_t)(kernel->last_seq - frame->seq_first + 1) : 0;
     bool many = kernel->instrument_count > AHEAD_MIN;
+    struct instrument *soon[SOON] = {NULL};
     for (size_t i = first; i < frame->rows; i++) {
         if (many)
-            look_ahead(kernel, frame, i);
+            look_ahead(kernel, frame, i, soon);
+        if (soon[i % SOON])
+            kernel->last_found = soon[i % SOON];
         if (!advance(kernel, frame->ts_event_ns[i]))
             return KERNEL_NO_MEMORY;
         kernel_event(kernel, frame, i);

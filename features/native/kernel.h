@@ -15,14 +15,30 @@
 #define CLOCK_JUMP_NS_MAX INT64_C(60000000000) /* a longer silence without heartbeats restarts the clock */
 #define INSTRUMENTS_MAX (1u << 14)
 
+
+/* What an event touches stands first, in three lines; a trade touches two more. Windows and features lie elsewhere. */
 struct instrument {
     uint32_t id, status; /* status: the bits that last (stale, gap, halted, bound) */
-    int64_t tick_size, lot_size;
-    int64_t is_due; /* an event came since the book was last read; here, for an event touches this line anyway */
+    int64_t is_due;      /* an event came since the book was last read */
     struct book book;
-    struct flow flow;
-    struct shape shape;
+    struct now now;
+    int64_t tick_size, lot_size;
+    struct flow *flow;
+    struct shape *shape;
 };
+
+_Static_assert(offsetof(struct instrument, now.renewed) == 3 * LINE, "an event touches three lines");
+_Static_assert(sizeof(struct instrument) == 5 * LINE, "no instrument shares a line");
+
+/* Room for instruments; `first`: how many came before. */
+struct slab {
+    uint32_t first;
+    struct instrument *instruments;
+    struct flow *flows;
+    struct shape *shapes;
+};
+
+#define SLABS_MAX 16 /* each doubles the room */
 
 struct place {
     uint32_t id;
@@ -37,6 +53,8 @@ struct kernel_counts {
 struct kernel {
     struct instrument **instruments; /* ascending id */
     uint32_t instrument_count, instrument_capacity, map_capacity;
+    uint32_t slab_count;
+    struct slab slabs[SLABS_MAX];
     struct place *map;             /* by hash of the id; its capacity is a power of two, at most half full */
     struct instrument *last_found; /* events come in runs */
     int64_t last_seq;    /* -1 before the first frame */

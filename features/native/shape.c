@@ -7,11 +7,12 @@
 #define SLOW_DECAY 0.1
 #define WALK_LEVELS 500 /* levels that a walk of the book looks at: it stays short in the deepest book */
 
-/* The best levels of one side. */
+/* The best levels of one side, all ten of them, that divisions go in pairs: behind the last, price and lots are 0. */
 struct ladder {
     int count;
     double distance[BEST_LEVELS]; /* from the mid, 1e-9 currency */
     double lots[BEST_LEVELS], within[BEST_LEVELS]; /* of the level; of all up to it, also behind the last */
+    double ticks[BEST_LEVELS]; /* distance in ticks; set where the tick size is known */
 };
 
 void weights_init(struct weights *weights)
@@ -28,64 +29,81 @@ static inline double lesser(double a, double b)
     return b < a ? b : a;
 }
 
-static double ratio(double a, double b)
+static inline double ratio(double a, double b)
 {
-    return a + b > 0 ? (a - b) / (a + b) : NAN;
+    double quotient = (a - b) / (a + b);
+    return a + b > 0 ? quotient : NAN;
 }
 
-static struct ladder ladder_of(const struct side *side, double mid, struct level best[BEST_LEVELS])
+static void ladder_fill(struct ladder *ladder, const struct side *side, double mid, struct level best[BEST_LEVELS])
 {
-    struct ladder ladder;
     int64_t sum = 0;
-    ladder.count = side->count < BEST_LEVELS ? (int)side->count : BEST_LEVELS;
+    int count = side->count < BEST_LEVELS ? (int)side->count : BEST_LEVELS;
+    for (int i = 0; i < count; i++)
+        best[i] = side->levels[side->count - 1 - (uint32_t)i];
+    for (int i = count; i < BEST_LEVELS; i++)
+        best[i] = (struct level){0, 0};
     for (int i = 0; i < BEST_LEVELS; i++) {
-        best[i] = i < ladder.count ? side->levels[side->count - 1 - (uint32_t)i] : (struct level){0, 0};
         if (__builtin_add_overflow(sum, best[i].qty, &sum))
             sum = INT64_MAX;
-        ladder.distance[i] = fabs((double)best[i].price - mid);
-        ladder.lots[i] = (double)best[i].qty;
-        ladder.within[i] = (double)sum;
+        ladder->distance[i] = fabs((double)best[i].price - mid);
+        ladder->lots[i] = (double)best[i].qty;
+        ladder->within[i] = (double)sum;
     }
-    return ladder;
+    ladder->count = count;
 }
 
-static double weight(const double *table, double decay, double ticks)
+/* A crossed book has its nearest level anywhere; in any book a missing level, at price 0, is farther than a best one. */
+static double nearest_of(const struct ladder sides[2], bool crossed)
 {
-    if (ticks < WEIGHTS && (double)(int)ticks == ticks)
-        return table[(int)ticks];
-    return exp(-decay * ticks);
+    double nearest = lesser(sides[0].distance[0], sides[1].distance[0]);
+    for (int which = 0; which < 2 && crossed; which++)
+        for (int i = 1; i < BEST_LEVELS; i++)
+            nearest = lesser(nearest, sides[which].distance[i]);
+    return nearest;
+}
+
+/* Lots of a side, each level times its weight. */
+struct pressure {
+    double fast, slow, inverse;
+};
+
+static struct pressure pressure_of(const struct ladder *ladder, double nearest, double tick_size, const struct weights *weights)
+{
+    struct pressure sum = {0, 0, 0};
+    double ticks[BEST_LEVELS], inverse[BEST_LEVELS];
+    for (int i = 0; i < BEST_LEVELS; i++) {
+        ticks[i] = (ladder->distance[i] - nearest) / tick_size;
+        inverse[i] = ladder->lots[i] / (1 + ladder->ticks[i]);
+    }
+    for (int i = 0; i < ladder->count; i++) {
+        int at = ticks[i] < WEIGHTS ? (int)ticks[i] : 0;
+        bool listed = (double)at == ticks[i];
+        sum.fast += (listed ? weights->fast[at] : exp(-FAST_DECAY * ticks[i])) * ladder->lots[i];
+        sum.slow += (listed ? weights->slow[at] : exp(-SLOW_DECAY * ticks[i])) * ladder->lots[i];
+        sum.inverse += inverse[i];
+    }
+    return sum;
 }
 
 /* Cao, Hansch, Wang 2009. The nearest level's weight is factored out of the exponential kernels, lest a wide spread make
  * all of them 0. */
-static void pressures(double *out, const struct ladder sides[2], double tick_size, const struct weights *weights)
+static void pressures(double *out, const struct ladder sides[2], double nearest, const struct reading *reading)
 {
-    double nearest = lesser(sides[0].distance[0], sides[1].distance[0]);
-    for (int which = 0; which < 2; which++)
-        for (int i = 1; i < sides[which].count; i++) /* a crossed book has its nearest level anywhere */
-            nearest = lesser(nearest, sides[which].distance[i]);
-    double fast[2] = {0, 0}, slow[2] = {0, 0}, inverse[2] = {0, 0};
-    for (int which = 0; which < 2; which++)
-        for (int i = 0; i < sides[which].count; i++) {
-            double lots = sides[which].lots[i], distance = sides[which].distance[i];
-            double ticks = (distance - nearest) / tick_size;
-            fast[which] += weight(weights->fast, FAST_DECAY, ticks) * lots;
-            slow[which] += weight(weights->slow, SLOW_DECAY, ticks) * lots;
-            inverse[which] += lots / (1 + distance / tick_size);
-        }
-    out[F_BOOK_PRESSURE] = ratio(fast[0], fast[1]);
-    out[F_BOOK_PRESSURE_SLOW] = ratio(slow[0], slow[1]);
-    out[F_BOOK_PRESSURE_INVERSE] = ratio(inverse[0], inverse[1]);
+    struct pressure bid = pressure_of(&sides[0], nearest, (double)reading->tick_size, reading->weights);
+    struct pressure ask = pressure_of(&sides[1], nearest, (double)reading->tick_size, reading->weights);
+    out[F_BOOK_PRESSURE] = ratio(bid.fast, ask.fast);
+    out[F_BOOK_PRESSURE_SLOW] = ratio(bid.slow, ask.slow);
+    out[F_BOOK_PRESSURE_INVERSE] = ratio(bid.inverse, ask.inverse);
 }
 
 /* Slope of the lots up to a distance over that distance in ticks: least squares through the origin. */
-static double slope(const struct ladder *ladder, double tick_size)
+static double slope(const struct ladder *ladder)
 {
     double along = 0, square = 0;
     for (int i = 0; i < ladder->count; i++) {
-        double ticks = ladder->distance[i] / tick_size;
-        along += ticks * ladder->within[i];
-        square += ticks * ticks;
+        along += ladder->ticks[i] * ladder->within[i];
+        square += ladder->ticks[i] * ladder->ticks[i];
     }
     return square > 0 ? along / square : NAN;
 }
@@ -100,12 +118,14 @@ static double walk(const struct book *book, int which, double mid, double clip, 
     double left = clip, paid = 0;
     for (uint32_t i = 0; i < WALK_LEVELS && i < side->count; i++) {
         const struct level *level = &side->levels[side->count - 1 - i];
-        double distance = which == 0 ? mid - (double)level->price : (double)level->price - mid;
+        double price = (double)level->price, distance = which == 0 ? mid - price : price - mid;
         if (distance > limits[2] && left <= 0)
             break;
-        for (int limit = 0; limit < 3; limit++)
-            if (distance <= limits[limit] && __builtin_add_overflow(lots[limit], level->qty, &lots[limit]))
+        for (int limit = 0; limit < 3; limit++) { /* masks, not branches: where a limit falls cannot be foreseen */
+            int64_t near = level->qty & -(int64_t)(distance <= limits[limit]);
+            if (__builtin_add_overflow(lots[limit], near, &lots[limit]))
                 lots[limit] = INT64_MAX;
+        }
         double taken = lesser(left, (double)level->qty);
         paid += taken * distance;
         left -= taken;
@@ -117,12 +137,13 @@ static double walk(const struct book *book, int which, double mid, double clip, 
 
 static void sizes(struct shape *shape, const struct ladder sides[2])
 {
-    static const int levels[][2] = {{1, F_IMBALANCE_L1}, {2, F_IMBALANCE_L2}, {3, F_IMBALANCE_L3}, {4, F_IMBALANCE_L4},
-                                    {5, F_IMBALANCE_L5}, {6, F_IMBALANCE_L6}, {7, F_IMBALANCE_L7}, {8, F_IMBALANCE_L8},
-                                    {9, F_IMBALANCE_L9}, {10, F_IMBALANCE_L10}};
-    double *out = shape->values;
+    static const int imbalances[BEST_LEVELS] = {F_IMBALANCE_L1, F_IMBALANCE_L2, F_IMBALANCE_L3, F_IMBALANCE_L4, F_IMBALANCE_L5,
+                                                F_IMBALANCE_L6, F_IMBALANCE_L7, F_IMBALANCE_L8, F_IMBALANCE_L9, F_IMBALANCE_L10};
+    double *out = shape->values, ratios[BEST_LEVELS];
     for (int i = 0; i < BEST_LEVELS; i++)
-        out[levels[i][1]] = ratio(sides[0].within[levels[i][0] - 1], sides[1].within[levels[i][0] - 1]);
+        ratios[i] = ratio(sides[0].within[i], sides[1].within[i]);
+    for (int i = 0; i < BEST_LEVELS; i++)
+        out[imbalances[i]] = ratios[i];
     for (int which = 0; which < 2; which++) {
         shape->depth[which] = sides[which].within[4];
         shape->depth_10[which] = sides[which].within[9];
@@ -138,7 +159,7 @@ static void sizes(struct shape *shape, const struct ladder sides[2])
 static void around_mid(struct shape *shape, const struct book *book, double clip)
 {
     double *out = shape->values, mid = shape->mid;
-    double spread = (double)shape->top.ask_price - (double)shape->top.bid_price, within[2][3];
+    double spread = (double)shape->top.ask.price - (double)shape->top.bid.price, within[2][3];
     out[F_SPREAD_BPS] = 1e4 * spread / mid;
     out[F_MICROPRICE_BPS] = 1e4 * (spread / 2 * out[F_IMBALANCE_L1]) / mid;
     out[F_SELL_COST_BPS] = walk(book, 0, mid, clip, within[0]);
@@ -151,21 +172,25 @@ static void around_mid(struct shape *shape, const struct book *book, double clip
 }
 
 /* Features that need a mid and the tick size. */
-static void in_ticks(struct shape *shape, const struct ladder sides[2], const struct reading *reading)
+static void in_ticks(struct shape *shape, struct ladder sides[2], const struct reading *reading)
 {
+    const struct level *bid = &shape->top.bid, *ask = &shape->top.ask;
     double tick_size = (double)reading->tick_size;
-    shape->values[F_SPREAD_TICKS] = ((double)shape->top.ask_price - (double)shape->top.bid_price) / tick_size;
-    shape->values[F_BOOK_SLOPE_BID] = slope(&sides[0], tick_size);
-    shape->values[F_BOOK_SLOPE_ASK] = slope(&sides[1], tick_size);
-    pressures(shape->values, sides, tick_size, reading->weights);
+    for (int which = 0; which < 2; which++)
+        for (int i = 0; i < BEST_LEVELS; i++)
+            sides[which].ticks[i] = sides[which].distance[i] / tick_size;
+    shape->values[F_SPREAD_TICKS] = ((double)ask->price - (double)bid->price) / tick_size;
+    shape->values[F_BOOK_SLOPE_BID] = slope(&sides[0]);
+    shape->values[F_BOOK_SLOPE_ASK] = slope(&sides[1]);
+    pressures(shape->values, sides, nearest_of(sides, bid->price > ask->price), reading);
 }
 
 void shape_update(struct shape *shape, const struct book *book, const struct reading *reading)
 {
     struct top top = top_of(book);
-    bool both = top.bid_qty && top.ask_qty;
-    double mid = ((double)top.bid_price + (double)top.ask_price) / 2;
-    for (int i = 0; i < FEATURE_COUNT; i++)
+    bool both = top.bid.qty && top.ask.qty, in_tick_sizes = both && reading->tick_size > 0;
+    double mid = ((double)top.bid.price + (double)top.ask.price) / 2;
+    for (int i = 0; i < FEATURE_COUNT && !in_tick_sizes; i++)
         shape->values[i] = NAN;
     if (!both)
         shape->mid = 0, shape->log_mid = NAN;
@@ -173,11 +198,11 @@ void shape_update(struct shape *shape, const struct book *book, const struct rea
         shape->mid = mid, shape->log_mid = log(mid);
     shape->top = top;
     struct ladder sides[2];
-    for (int which = 0; which < 2; which++)
-        sides[which] = ladder_of(&book->sides[which], mid, shape->best[which]);
+    ladder_fill(&sides[0], &book->sides[0], mid, shape->best[0]);
+    ladder_fill(&sides[1], &book->sides[1], mid, shape->best[1]);
     sizes(shape, sides);
     if (both)
         around_mid(shape, book, reading->clip);
-    if (both && reading->tick_size > 0)
+    if (in_tick_sizes)
         in_ticks(shape, sides, reading);
 }

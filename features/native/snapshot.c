@@ -7,11 +7,11 @@
 #include <string.h>
 
 #define MAGIC UINT64_C(0x31504e534b444754) /* "TGDKSNP1" */
-#define VERSION 2u
+#define VERSION 3u
 
 struct header {
     uint64_t magic, size, checksum; /* checksum: of everything behind the header */
-    uint32_t version, feature_count, flow_size, instrument_count;
+    uint32_t version, feature_count, flow_size, instrument_count; /* flow_size: with what is counted now */
 };
 
 struct channel_part {
@@ -36,6 +36,8 @@ static uint64_t checksum_of(const uint8_t *bytes, size_t size)
     }
     return hash;
 }
+
+#define FLOW_SIZE (sizeof(struct now) + sizeof(struct flow))
 
 static size_t book_bytes(const struct instrument_part *part)
 {
@@ -62,7 +64,7 @@ size_t kernel_snapshot_size(const struct kernel *kernel)
     size_t size = sizeof(struct header) + sizeof(struct channel_part);
     for (uint32_t i = 0; i < kernel->instrument_count; i++) {
         struct instrument_part part = part_of(kernel->instruments[i]);
-        size += sizeof part + sizeof(struct flow) + book_bytes(&part);
+        size += sizeof part + FLOW_SIZE + book_bytes(&part);
     }
     return size;
 }
@@ -84,7 +86,8 @@ void kernel_snapshot(const struct kernel *kernel, uint8_t *out)
         const struct book *book = &instrument->book;
         struct instrument_part part = part_of(instrument);
         at = put(at, &part, sizeof part);
-        at = put(at, &instrument->flow, sizeof instrument->flow);
+        at = put(at, &instrument->now, sizeof instrument->now);
+        at = put(at, instrument->flow, sizeof *instrument->flow);
         at = put(at, book->sides[0].levels, part.bids * sizeof(struct level));
         at = put(at, book->sides[1].levels, part.asks * sizeof(struct level));
         at = put(at, book->orders, part.order_capacity * sizeof(struct resting));
@@ -95,7 +98,7 @@ void kernel_snapshot(const struct kernel *kernel, uint8_t *out)
         .checksum = checksum_of(out + sizeof header, (size_t)(at - out) - sizeof header),
         .version = VERSION,
         .feature_count = FEATURE_COUNT,
-        .flow_size = sizeof(struct flow),
+        .flow_size = FLOW_SIZE,
         .instrument_count = kernel->instrument_count,
     };
     put(out, &header, sizeof header);
@@ -105,7 +108,7 @@ static const char *fault_of(const struct header *header, const uint8_t *bytes, s
 {
     if (header->magic != MAGIC)
         return "not a kernel snapshot";
-    if (header->version != VERSION || header->feature_count != FEATURE_COUNT || header->flow_size != sizeof(struct flow))
+    if (header->version != VERSION || header->feature_count != FEATURE_COUNT || header->flow_size != FLOW_SIZE)
         return "a snapshot of another version";
     if (header->size != size)
         return "cut short or too long";
@@ -118,15 +121,17 @@ static const char *fault_of(const struct header *header, const uint8_t *bytes, s
 static const uint8_t *take(struct kernel *kernel, const uint8_t *at, const uint8_t *end)
 {
     struct instrument_part part;
-    if ((size_t)(end - at) < sizeof part + sizeof(struct flow))
+    if ((size_t)(end - at) < sizeof part + FLOW_SIZE)
         return NULL;
     memcpy(&part, at, sizeof part);
     at += sizeof part;
     struct instrument *instrument = kernel_instrument(kernel, part.id);
     if (!instrument || !book_reserve(&instrument->book, part.bids, part.asks, part.order_capacity))
         return NULL;
-    memcpy(&instrument->flow, at, sizeof instrument->flow);
-    at += sizeof instrument->flow;
+    memcpy(&instrument->now, at, sizeof instrument->now);
+    at += sizeof instrument->now;
+    memcpy(instrument->flow, at, sizeof *instrument->flow);
+    at += sizeof *instrument->flow;
     if ((size_t)(end - at) < book_bytes(&part))
         return NULL;
     struct book *book = &instrument->book;
@@ -138,6 +143,7 @@ static const uint8_t *take(struct kernel *kernel, const uint8_t *at, const uint8
     at += part.bids * sizeof(struct level);
     memcpy(book->sides[1].levels, at, part.asks * sizeof(struct level));
     at += part.asks * sizeof(struct level);
+    book_restored(book);
     if (part.order_capacity)
         memcpy(book->orders, at, part.order_capacity * sizeof(struct resting));
     return at + part.order_capacity * sizeof(struct resting);

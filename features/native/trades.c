@@ -10,86 +10,78 @@
 static const double KEEP_64_TRADES = 0.9892280131939755; /* 2^(-1/64) */
 static const double KEEP_256_EVENTS = 0.9972960560854701;
 
-/* Lots that left a best level less those that came; a better level is a new queue, not a change of this one. */
-static void deplete(int64_t *depleted, int64_t before, int64_t after, int64_t better)
+/* Return what a side's best level gained, and note what left it. An empty side stands at the worst price with nothing in
+ * it. */
+static inline int64_t side_changed(struct now *now, int which, const struct level *before, const struct level *after)
 {
-    if (before > 0 && better <= 0)
-        add_lots(depleted, (__int128)before - (better == 0 ? after : 0));
+    uint64_t was = rank_of(which, before->price), is = rank_of(which, after->price);
+    int64_t change = level_change(which, before, after);
+    now->requotes += is != was;
+    add_lots(&now->depleted[which], -change & -(int64_t)(is <= was)); /* a better level takes nothing from the one before */
+    return change;
 }
 
-/* Cont, Kukanov, Stoikov 2014: what the change adds to the bid less what it adds to the ask. An empty side stands at the
- * worst price with nothing in it. */
-void flow_book_changed(struct flow *flow, const struct top *before, const struct top *after)
+/* Cont, Kukanov, Stoikov 2014: what the change adds to the bid less what it adds to the ask. */
+void now_book_changed(struct now *now, const struct top *before, const struct book *book)
 {
-    /* 1: the side's best is better than before, -1: worse. */
-    int bid = (after->bid_qty > 0) - (before->bid_qty > 0), ask = (after->ask_qty > 0) - (before->ask_qty > 0);
-    if (after->bid_qty && before->bid_qty)
-        bid = (after->bid_price > before->bid_price) - (after->bid_price < before->bid_price);
-    if (after->ask_qty && before->ask_qty)
-        ask = (after->ask_price < before->ask_price) - (after->ask_price > before->ask_price);
-    __int128 change = 0;
-    change += bid >= 0 ? after->bid_qty : 0;
-    change -= bid <= 0 ? before->bid_qty : 0;
-    change -= ask >= 0 ? after->ask_qty : 0;
-    change += ask <= 0 ? before->ask_qty : 0;
-    add_lots(&flow->ofi_now, change);
-    flow->requotes += (bid != 0) + (ask != 0);
-    deplete(&flow->depleted[0], before->bid_qty, after->bid_qty, bid);
-    deplete(&flow->depleted[1], before->ask_qty, after->ask_qty, ask);
+    int64_t bid = side_changed(now, 0, &before->bid, &book->sides[0].best), change;
+    int64_t ask = side_changed(now, 1, &before->ask, &book->sides[1].best);
+    if (__builtin_sub_overflow(bid, ask, &change))
+        change = bid > 0 ? INT64_MAX : -INT64_MAX;
+    add_lots(&now->ofi, change);
 }
 
 /* Easley, Lopez de Prado, O'Hara 2012, with the aggressors' true sides. */
-static void bucket_trade(struct buckets *buckets, double mean, int64_t qty, int64_t signed_qty)
+static void bucket_trade(struct bucket *bucket, struct buckets *closed, double mean, const int64_t lots[2])
 {
-    if (buckets->size <= 0)
-        buckets->size = BUCKET_TRADES * mean;
-    add_lots(&buckets->lots, qty);
-    add_lots(&buckets->signed_lots, signed_qty);
-    if ((double)buckets->lots < buckets->size)
+    if (bucket->size <= 0)
+        bucket->size = BUCKET_TRADES * mean;
+    add_lots(&bucket->lots, lots[0]);
+    add_lots(&bucket->signed_lots, lots[1]);
+    if ((double)bucket->lots < bucket->size)
         return;
-    int64_t at = buckets->closed % BUCKETS, tilt = buckets->signed_lots < 0 ? -buckets->signed_lots : buckets->signed_lots;
-    buckets->sum_lots += buckets->lots - buckets->ring_lots[at];
-    buckets->sum_signed += tilt - buckets->ring_signed[at];
-    buckets->ring_lots[at] = buckets->lots;
-    buckets->ring_signed[at] = tilt;
-    buckets->closed++;
-    buckets->lots = buckets->signed_lots = 0;
-    buckets->size = BUCKET_TRADES * mean;
+    int64_t at = bucket->closed % BUCKETS, tilt = bucket->signed_lots < 0 ? -bucket->signed_lots : bucket->signed_lots;
+    closed->sum_lots += bucket->lots - closed->ring_lots[at];
+    closed->sum_signed += tilt - closed->ring_signed[at];
+    closed->ring_lots[at] = bucket->lots;
+    closed->ring_signed[at] = tilt;
+    bucket->closed++;
+    bucket->lots = bucket->signed_lots = 0;
+    bucket->size = BUCKET_TRADES * mean;
 }
 
-void flow_traded(struct flow *flow, int side, int64_t qty)
+void now_traded(struct now *now, struct buckets *buckets, int side, int64_t qty)
 {
-    int64_t signed_qty = side > 0 ? -qty : side < 0 ? qty : 0;
-    flow->traded++;
-    add_lots(&flow->lots, qty);
-    add_lots(&flow->signed_lots, signed_qty);
-    flow->size_sum = flow->size_sum * KEEP_64_TRADES + (double)qty;
-    flow->size_weight = flow->size_weight * KEEP_64_TRADES + 1;
-    bucket_trade(&flow->buckets, flow->size_sum / flow->size_weight, qty, signed_qty);
+    const int64_t lots[2] = {qty, side > 0 ? -qty : side < 0 ? qty : 0}; /* signed: bought less sold by aggressors */
+    now->traded++;
+    add_lots(&now->lots, lots[0]);
+    add_lots(&now->signed_lots, lots[1]);
+    now->size_sum = now->size_sum * KEEP_64_TRADES + (double)qty;
+    now->size_weight = now->size_weight * KEEP_64_TRADES + 1;
+    bucket_trade(&now->bucket, buckets, now->size_sum / now->size_weight, lots);
 }
 
-void flow_arrived(struct flow *flow, int64_t ts_ns)
+void now_arrived(struct now *now, int64_t ts_ns)
 {
-    flow->changed++;
-    if (flow->last_event_ns >= 0) {
-        double gap = (double)(ts_ns - flow->last_event_ns) * 1e-9;
-        flow->gaps = flow->gaps * KEEP_256_EVENTS + gap;
-        flow->gap_squares = flow->gap_squares * KEEP_256_EVENTS + gap * gap;
-        flow->gap_weight = flow->gap_weight * KEEP_256_EVENTS + 1;
-        flow->arrivals++;
+    now->changed++;
+    if (now->last_event_ns >= 0) {
+        double gap = (double)(ts_ns - now->last_event_ns) * 1e-9;
+        now->gaps = now->gaps * KEEP_256_EVENTS + gap;
+        now->gap_squares = now->gap_squares * KEEP_256_EVENTS + gap * gap;
+        now->gap_weight = now->gap_weight * KEEP_256_EVENTS + 1;
+        now->arrivals++;
     }
-    flow->last_event_ns = ts_ns;
+    now->last_event_ns = ts_ns;
 }
 
-void trades_write(const struct flow *flow, double *out)
+void trades_write(const struct now *now, const struct buckets *buckets, double *out)
 {
-    const struct buckets *buckets = &flow->buckets;
-    out[F_VPIN] = buckets->closed < BUCKETS_MIN ? NAN : (double)buckets->sum_signed / (double)buckets->sum_lots;
+    out[F_VPIN] = now->bucket.closed < BUCKETS_MIN ? NAN : (double)buckets->sum_signed / (double)buckets->sum_lots;
     out[F_BURSTINESS] = NAN;
-    if (flow->arrivals < ARRIVALS_MIN)
+    if (now->arrivals < ARRIVALS_MIN)
         return;
-    double mean = flow->gaps / flow->gap_weight; /* Goh, Barabasi 2008 */
-    double deviation = sqrt(fmax(flow->gap_squares / flow->gap_weight - mean * mean, 0));
+    double mean = now->gaps / now->gap_weight; /* Goh, Barabasi 2008 */
+    double deviation = sqrt(fmax(now->gap_squares / now->gap_weight - mean * mean, 0));
     if (deviation + mean > 0)
         out[F_BURSTINESS] = (deviation - mean) / (deviation + mean);
 }

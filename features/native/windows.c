@@ -6,27 +6,19 @@ void squares_init(struct squares *squares)
 {
     memset(squares, 0, sizeof *squares);
     for (int i = 0; i < TICKS_60S; i++)
-        squares->ring[i] = -1;
+        squares->ring[i] = -0.0;
 }
 
-/* Ten terms, of which negative ones are none; in pairs, because a chain of additions is what takes the time. */
+/* In pairs, because a chain of additions is what takes the time; the 0 makes a sum of nothing 0, not -0. */
 static double sum_of_ten(const double *terms)
 {
-    double known[SQUARES_BLOCK];
-    for (int i = 0; i < SQUARES_BLOCK; i++)
-        known[i] = terms[i] > 0 ? terms[i] : 0;
-    double first = (known[0] + known[1]) + (known[2] + known[3]), second = (known[4] + known[5]) + (known[6] + known[7]);
-    return (first + second) + (known[8] + known[9]);
+    double first = (terms[0] + terms[1]) + (terms[2] + terms[3]), second = (terms[4] + terms[5]) + (terms[6] + terms[7]);
+    return (first + second) + (terms[8] + terms[9]) + 0.0;
 }
 
-void squares_push(struct squares *squares, int64_t tick, double term)
+void squares_sum(struct squares *squares, uint32_t at)
 {
-    int at = (int)(tick % TICKS_60S), block = at / SQUARES_BLOCK, group = block / SQUARES_BLOCK;
-    double after = isnan(term) ? -1 : term, before = squares->ring[at];
-    squares->known += (after >= 0) - (before >= 0);
-    squares->ring[at] = after;
-    if (before <= 0 && after <= 0) /* a quiet market: no sum changes */
-        return;
+    uint32_t block = at / SQUARES_BLOCK, group = block / SQUARES_BLOCK;
     squares->blocks[block] = sum_of_ten(&squares->ring[block * SQUARES_BLOCK]);
     squares->groups[group] = sum_of_ten(&squares->blocks[group * SQUARES_BLOCK]);
     const double *groups = squares->groups;

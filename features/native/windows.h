@@ -15,23 +15,37 @@
 /* Below this a fading sum is nothing: numbers near the smallest that exist are slow and never reach 0. */
 #define FADED 1e-200
 
-static inline void add_lots(int64_t *sum, __int128 value)
+/* Add any value to a sum of at most LOTS_MAX either way, and keep it there. */
+static inline void add_lots(int64_t *sum, int64_t value)
 {
-    __int128 made = *sum + value;
-    *sum = made > LOTS_MAX ? LOTS_MAX : made < -LOTS_MAX ? -LOTS_MAX : (int64_t)made;
+    int64_t made;
+    if (__builtin_expect(__builtin_add_overflow(*sum, value, &made) || made > LOTS_MAX || made < -LOTS_MAX, 0))
+        made = value > 0 ? LOTS_MAX : -LOTS_MAX;
+    *sum = made;
 }
 
-/* Lots of the last 100 ticks; the sums are of integers and so exact, whatever came and went. */
-struct window {
-    int64_t ring[TICKS_10S], sum_1s, sum_10s;
+static inline int64_t saturated(__int128 value)
+{
+    return value > INT64_MAX ? INT64_MAX : value < -INT64_MAX ? -INT64_MAX : (int64_t)value;
+}
+
+#define WINDOWS 4
+
+/* Lots of the last 100 ticks, of several kinds; the sums are of integers and so exact, whatever came and went. */
+struct windows {
+    int64_t sum_1s[WINDOWS], sum_10s[WINDOWS], ring[TICKS_10S][WINDOWS];
 };
 
-static inline void window_push(struct window *window, int64_t tick, int64_t lots)
+static inline void windows_push(struct windows *windows, uint32_t slot, const int64_t *restrict lots)
 {
-    int64_t *slot = &window->ring[tick % TICKS_10S];
-    window->sum_10s += lots - *slot;
-    window->sum_1s += lots - window->ring[(tick + TICKS_10S - TICKS_1S) % TICKS_10S];
-    *slot = lots;
+    int64_t *restrict old = windows->ring[slot];
+    const int64_t *restrict second = windows->ring[slot < TICKS_1S ? slot + TICKS_10S - TICKS_1S : slot - TICKS_1S];
+    for (int i = 0; i < WINDOWS; i++) {
+        windows->sum_1s[i] += lots[i] - second[i];
+        windows->sum_10s[i] += lots[i] - old[i];
+    }
+    for (int i = 0; i < WINDOWS; i++)
+        old[i] = lots[i];
 }
 
 #define SQUARES_BLOCK 10
@@ -40,23 +54,35 @@ static inline void window_push(struct window *window, int64_t tick, int64_t lots
 
 _Static_assert(SQUARES_GROUPS == 6, "squares_push adds six groups");
 
-/* Terms of the last 600 ticks; a new term sums its block and its group anew, 26 additions instead of 600. */
+/* Terms of the last 600 ticks; a new term sums its block and its group anew, 26 additions instead of 600. No term is
+ * -0.0, which adds nothing and is told from a term of 0 by its sign. */
 struct squares {
-    double ring[TICKS_60S]; /* -1 where there was none */
-    double blocks[SQUARES_BLOCKS], groups[SQUARES_GROUPS], sum;
+    double sum, groups[SQUARES_GROUPS];
     int64_t known;
+    double blocks[SQUARES_BLOCKS], ring[TICKS_60S];
 };
 
 void squares_init(struct squares *squares);
 
-/* Put in the term of a tick; NaN: there is none. */
-void squares_push(struct squares *squares, int64_t tick, double term);
+/* Sum anew what holds slot `at`. */
+void squares_sum(struct squares *squares, uint32_t at);
+
+/* Put in the term of a tick, NaN: there is none; `at` is the tick modulo 600. */
+static inline void squares_push(struct squares *squares, uint32_t at, double term)
+{
+    double after = isnan(term) ? -0.0 : term, before = squares->ring[at];
+    squares->known += (signbit(before) != 0) - (signbit(after) != 0);
+    squares->ring[at] = after;
+    if (before != 0 || after != 0) /* else a quiet market: no sum changes */
+        squares_sum(squares, at);
+}
 
 /* Let one tick pass: each sum keeps a part of itself and takes what the tick brought. */
-static inline void fade(double *sums, const double *brought, int count, double keep)
+static inline void fade(double *restrict sums, const double *restrict brought, const double *restrict keep, int count)
 {
+#pragma GCC unroll 4
     for (int i = 0; i < count; i++) {
-        double sum = sums[i] * keep + brought[i];
+        double sum = sums[i] * keep[i] + brought[i];
         sums[i] = fabs(sum) < FADED ? 0 : sum;
     }
 }
