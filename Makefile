@@ -10,9 +10,11 @@ PY       := $(VENV)/bin/python
 UV       := .tools/bin/uv
 TIDEGATE := $(VENV)/bin/tidegate
 STAMPS   := build/stamps
+PEERS    := build/peers-venv
+PEERS_WITHOUT := pyside6 pyside6-addons pyside6-essentials shiboken6 pyqtgraph qdarkstyle qtpy
 NATIVE   := $(wildcard features/native/*.[ch] gate/native/*.[ch])
 
-.PHONY: demo test check unit integration fuzz bench model locks jars setup train-setup clean help
+.PHONY: demo test check unit integration fuzz bench bench-peers embed model locks jars setup train-setup clean help
 
 help:  ## list the commands
 	grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -40,7 +42,26 @@ fuzz: $(STAMPS)/dev $(STAMPS)/build  ## sanitizers and mutated recordings, FUZZ_
 	$(PY) -m tests.fuzz --seconds $(FUZZ_SECONDS)
 
 bench: $(STAMPS)/dev $(STAMPS)/build $(STAMPS)/jars  ## every benchmark; results are printed, not committed
-	$(PY) -m benchmarks.bench_gate && $(PY) -m benchmarks.bench_kernel && $(PY) -m benchmarks.bench_history && $(PY) -m benchmarks.bench_path
+	$(PY) -m benchmarks.bench_gate && $(PY) -m benchmarks.bench_decisions && $(PY) -m benchmarks.bench_kernel && $(PY) -m benchmarks.bench_history && $(PY) -m benchmarks.bench_path
+
+bench-peers: $(STAMPS)/dev $(STAMPS)/build $(STAMPS)/peers  ## one pre-trade check of NautilusTrader, vnpy and ours, in turns on one core; JSON last
+	$(PY) -m benchmarks.bench_peers
+
+# The gate without Python: glue files include Python.h, the others are the core.
+CORE := $(filter-out %_object.c %/module.c %/table_sets.c %/bench.c,$(wildcard gate/native/*.c))
+EMBED := build/embed
+
+embed: $(EMBED)/libtidegate_gate.a $(EMBED)/embed  ## the gate as a C library and the program that shows its use (docs/embed.md)
+
+$(EMBED)/%.o: gate/native/%.c $(wildcard gate/native/*.h)
+	mkdir -p $(EMBED)
+	$(CC) -std=c11 -O3 -fPIC -Wall -Wextra -Werror -c $< -o $@
+
+$(EMBED)/libtidegate_gate.a: $(CORE:gate/native/%.c=$(EMBED)/%.o)
+	$(AR) rcs $@ $^
+
+$(EMBED)/embed: gate/native/example/embed.c $(EMBED)/libtidegate_gate.a
+	$(CC) -std=c11 -O3 -Wall -Wextra -Werror -Igate/native $^ -o $@
 
 model: $(STAMPS)/dev $(STAMPS)/build  ## rebuild the committed default model from its seed
 	$(PY) -m deploy.build_default_model --seed 7
@@ -54,6 +75,7 @@ jars: $(STAMPS)/jars  ## Kafka broker and Flink connector jars
 locks: $(UV)  ## resolve the pins again after a change of pyproject.toml
 	$(UV) pip compile -q pyproject.toml --group train --group dev --python-version 3.11 --generate-hashes --no-header --no-annotate -o locks/all.lock
 	$(UV) pip compile -q pyproject.toml --python-version 3.11 --generate-hashes --no-header --no-annotate -c locks/all.lock -o locks/runtime.lock
+	$(UV) pip compile -q locks/peers.in --python-version 3.11 --generate-hashes --no-header --no-annotate $(PEERS_WITHOUT:%=--no-emit-package %) -o locks/peers.lock
 
 clean:  ## remove what was built (not the jars and not the environment)
 	rm -rf build .tidegate *.egg-info features/*.so gate/*.so
@@ -82,6 +104,12 @@ $(STAMPS)/runtime: $(PY) locks/runtime.lock
 $(STAMPS)/dev: $(STAMPS)/runtime locks/all.lock
 	echo "[tidegate] training and development packages"
 	$(UV) pip install -q --python $(PY) --require-hashes -r locks/all.lock
+	touch $@
+
+$(STAMPS)/peers: $(UV) locks/peers.lock
+	echo "[tidegate] the other engines, in an environment of their own (about 700 MB the first time)"
+	$(UV) venv -q --clear --python "$$(deploy/prerequisites.sh --python)" $(PEERS)
+	$(UV) pip install -q --python $(PEERS)/bin/python --no-deps --require-hashes -b locks/peers.lock -r locks/peers.lock
 	touch $@
 
 $(STAMPS)/build: $(STAMPS)/runtime pyproject.toml $(NATIVE)

@@ -1,188 +1,218 @@
-"""Latency of the order check: lookup + check inside C with a 10 Hz writer at work, and per call from Python.
+"""Latency of the gate: check and submit inside C with a 10 Hz writer in another process, and per call from Python.
 
-Invariant: C percentiles are taken inside C, one sample per check, the timer's own cost included and printed beside
-them (its floor); the figures of Python are medians over batches, because two clock reads cost more than a call.
-Excluded: reading the clock for ``now_ns`` (an argument), the network, the caller's own work.
-Run as ``python -m benchmarks.bench_gate``; the last line is JSON.
+Invariant: C percentiles are taken inside C, one sample per judgement, the timer's own cost included and printed beside
+them (its floor); every control has a finite limit and every instrument a position. The figures of Python are medians over
+batches, because two clock reads cost more than a call. Excluded: reading the clock for ``now_ns`` (an argument), the network,
+what the venue reports. Run as ``python -m benchmarks.bench_gate``; the last line is JSON.
 """
 
 import argparse
+import itertools
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks import gate_load, gate_plot
+from benchmarks.machine import machine
 from gate import _native
-from gate._native import LimitTable, account_hash, measure_checks
-from gate.limit_book import LimitBook
-from schemas.records import OrderAction, OrderRequest, OrderSide, OrderType
+from gate._native import DecisionRing, Gate, LimitTable
 
 INSTRUMENTS: Final = 4096
-WRITES_HZ: Final = 10
-VALID_NS: Final = 3600 * 10**9
-REF: Final = 50 * 10**9
-ACCOUNT: Final = "DESK-1"
+LOAD: Final = 65_536
+SCALES: Final = (1, 10, 100, 1_000, 10_000, 100_000)
+TIMER, CHECK, SUBMIT, REWRITTEN, KILL, VISIBLE, BATCH = range(7)
+"""Modes of ``Gate.measure``, as in ``bench.h``."""
 
-Order = tuple[int, int, int, int, int, int, int, int]
-Percentiles = dict[str, float]
+Samples = npt.NDArray[np.uint32]
+Figures = dict[str, float | int]
 
 
 def main(argv: list[str] | None = None) -> int:
     """Measure and print; return the exit status."""
-    parser = argparse.ArgumentParser(prog="benchmarks.bench_gate", description="Latency of the order check.")
+    parser = argparse.ArgumentParser(prog="benchmarks.bench_gate", description="Latency of the gate.")
     parser.add_argument("--quick", action="store_true", help="a few samples, to see that it runs")
+    parser.add_argument("--plot", action="store_true", help="also 1 to 100,000 instruments, as a picture")
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--writer", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
-    if arguments.writer is not None:
-        return _write_until_killed(arguments.writer)
-    samples = 20_000 if arguments.quick else 20_000_000
-    print(_machine())
+    instruments, samples = (256, 20_000) if arguments.quick else (INSTRUMENTS, 5_000_000)
+    print(machine())
+    figures: Figures = {"instruments": instruments, "writes_hz": 10, "samples": samples}
     with tempfile.TemporaryDirectory(dir=_memory_folder()) as folder:
         path = Path(folder) / "limits"
-        command = [sys.executable, "-m", "benchmarks.bench_gate", "--writer", str(path)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
-            try:
-                assert writer.stdout is not None
-                if writer.stdout.readline() != "ready\n":
-                    return 1
-                with LimitTable.attach(path) as table:
-                    figures = _measure(table, samples, arguments.seed)
-            finally:
-                writer.kill()
+        with _writer(path, instruments, "all"), LimitTable.attach(path) as table:
+            figures |= _beside_a_writer(table, instruments, samples=samples, seed=arguments.seed)
+        with _writer(path, instruments, "one"), LimitTable.attach(path) as table:
+            figures |= _visible(table, 100 if arguments.quick else 20_000)
+    figures |= _alone(instruments, samples // 5, arguments.seed)
+    if arguments.plot:
+        rows = [_scale(count, min(samples, 1_000_000), arguments.seed) for count in SCALES]
+        print(gate_plot.plot(rows, load=os.getloadavg()[0]))
+        figures |= {f"c_p50_ns_of_{row['instruments']}": row["p50_ns"] for row in rows}
     print(f"load at the end: {os.getloadavg()[0]:.2f}")
     print(json.dumps(figures))
     return 0
 
 
-def _measure(table: LimitTable, samples: int, seed: int) -> dict[str, float | int]:
-    ids = np.random.default_rng(seed).integers(1, INSTRUMENTS + 1, size=65_536)
-    loads = {"random": [_order(int(number)) for number in ids], "hot": [_order(1)]}
-    figures: dict[str, float | int] = {"instruments": INSTRUMENTS, "writes_hz": WRITES_HZ, "samples": samples}
+def _beside_a_writer(table: LimitTable, instruments: int, *, samples: int, seed: int) -> Figures:
     writes = table.writer_heartbeat_ns
-    for name, orders in loads.items():
-        prefix = "c_" if name == "random" else "c_hot_"
-        measured, floor, batch_ns = _in_c(table, orders, samples)
-        print(
-            f"C, {name} instrument: {_line(measured)}, back to back {batch_ns:.1f} ns each; timer floor {_line(floor)}"
-        )
-        figures |= {f"{prefix}{key}_ns": value for key, value in measured.items()}
-        figures[f"{prefix}batch_ns"] = round(batch_ns, 1)
-        figures["timer_floor_ns"] = floor["p50"]
-    figures |= _in_python(table, calls=samples // 50)
-    figures["writer_rounds"] = table.writer_heartbeat_ns - writes
+    with Gate(table) as gate:
+        gate_load.take_positions(gate, instruments)
+        load, hot = gate_load.orders(instruments, LOAD, seed), gate_load.orders(1, 1, seed)
+        _run(gate, CHECK, load, count=max(samples // 5, 4 * instruments))  # terms, caches, pages, branch predictors
+        figures = _told("timer_floor", *_run(gate, TIMER, load, count=min(samples, 200_000))[:2])
+        figures |= _told("c", *_run(gate, CHECK, load, count=samples)[:2])
+        figures |= _told("c_hot", *_run(gate, CHECK, hot, count=samples // 5)[:2])
+        figures |= _told("submit", *_run(gate, SUBMIT, load, count=samples // 2, refused_max=0.001)[:2])
+        figures |= _batches(gate, load, samples)
+        figures |= _in_python(gate, "python", calls=samples // 50)
+    with DecisionRing.create(None, 65_536) as ring, Gate(table, ring=ring) as gate:
+        gate_load.take_positions(gate, 1)
+        figures |= _in_python(gate, "python_ring", calls=samples // 50, ring=ring)
+    figures["timer_floor_ns"] = figures.pop("timer_floor_p50_ns")
+    figures["writer_worked"] = int(table.writer_heartbeat_ns > writes)
     return figures
 
 
-def _in_c(table: LimitTable, orders: list[Order], samples: int) -> tuple[Percentiles, Percentiles, float]:
-    lengths, floor = np.zeros(samples, dtype=np.uint32), np.zeros(min(samples, 200_000), dtype=np.uint32)
-    measure_checks(table, orders, lengths[: samples // 10], floor)  # warm caches, pages and branch predictors
-    unit_ns, accepted, batch_ns = measure_checks(table, orders, lengths, floor)
-    assert accepted == samples, f"every order of the load passes, {accepted} of {samples} did"
-    return _percentiles(lengths, unit_ns), _percentiles(floor, unit_ns), batch_ns / samples
-
-
-def _in_python(table: LimitTable, *, calls: int) -> dict[str, float | int]:
-    order = _order(1)
-    book = LimitBook(table, ttl_ns=VALID_NS)
-    request = OrderRequest("o-1", ACCOUNT, 1, 1, OrderAction.NEW, OrderSide.BUY, OrderType.LIMIT, 100, REF)
-    nothing = _per_call_ns(lambda *_: None, order, calls)
-    rows: dict[str, tuple[Callable[..., object], tuple[object, ...]]] = {
-        "python": (table.check, order),
-        "python_decide": (table.decide, order),
-        "python_book": (book.check, (request, order[-1], "gate")),
-    }
-    figures: dict[str, float | int] = {}
-    for name, (call, arguments) in rows.items():
-        median_ns = _per_call_ns(call, arguments, calls)
-        print(f"{name}: median {median_ns:.0f} ns per call (a lambda that does nothing: {nothing:.0f} ns)")
-        figures[f"{name}_p50_ns"] = round(median_ns, 1)
+def _alone(instruments: int, samples: int, seed: int) -> Figures:
+    """What needs a table that this process writes: rows just rewritten, a kill; and two threads."""
+    other = gate_load.ROUTE["account"] + 1
+    with LimitTable.private(instruments) as table, Gate(table) as gate:
+        gate_load.fill(table, instruments, (gate_load.ROUTE["account"], other))
+        gate_load.take_positions(gate, instruments)
+        gate_load.take_positions(gate, instruments, other)
+        load = gate_load.orders(instruments, LOAD, seed)
+        figures = _told("rewritten", *_run(gate, REWRITTEN, load, count=samples)[:2])
+        figures |= _told("kill_to_reject", *_run(gate, KILL, load, count=samples // 10)[:2])
+        figures |= _threads(gate, [load, gate_load.orders(instruments, LOAD, seed + 1, account=other)], samples)
     return figures
 
 
-def _per_call_ns(call: Callable[..., object], arguments: tuple[object, ...], calls: int) -> float:
-    """Return the median over batches of 100 calls."""
-    lengths = []
-    for _ in range(max(10, calls // 100)):
-        start = time.perf_counter_ns()
-        for _ in range(100):
-            call(*arguments)
-        lengths.append((time.perf_counter_ns() - start) / 100)
-    return float(np.median(lengths))
+def _threads(gate: Gate, loads: list[bytes], samples: int) -> Figures:
+    """Checks a second of two threads, each with an account of its own, and both with one account."""
+    figures: Figures = {}
+    for name, both in (("2_threads", loads), ("2_threads_one_account", [loads[0], loads[0]])):
+        for load in both:
+            _run(gate, BATCH, load, count=LOAD)
+        threads = [threading.Thread(target=_run, args=(gate, BATCH, load), kwargs={"count": samples}) for load in both]
+        started = time.perf_counter()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        figures[f"{name}_checks_per_s"] = round(2 * samples / (time.perf_counter() - started))
+        print(f"{name}: {figures[f'{name}_checks_per_s']:,} checks/s together")
+    return figures
 
 
-def _order(instrument_id: int) -> Order:
-    now_ns = time.monotonic_ns()
-    side, order_type = _native.ORDER_BUY, _native.ORDER_LIMIT
-    return instrument_id, account_hash(ACCOUNT), _native.ORDER_NEW, side, order_type, 100, REF, now_ns
+def _batches(gate: Gate, load: bytes, samples: int) -> Figures:
+    span_ns = min(_run(gate, BATCH, load, count=samples // 5)[2] for _ in range(5))
+    figures: Figures = {"checks_per_s": round(samples // 5 / span_ns * 1e9)}
+    print(f"back to back: {figures['checks_per_s']:,} checks/s on one thread (best of five)")
+    return figures
 
 
-def _percentiles(lengths: npt.NDArray[np.uint32], unit_ns: float) -> Percentiles:
-    p50, p99, p999 = np.percentile(lengths, [50, 99, 99.9]) * unit_ns
-    return {"p50": round(float(p50), 1), "p99": round(float(p99), 1), "p999": round(float(p999), 1)}
+def _visible(table: LimitTable, samples: int) -> Figures:
+    with Gate(table) as gate:
+        gate_load.take_positions(gate, 1)
+        return _told("publish_to_visible", *_run(gate, VISIBLE, gate_load.orders(1, 1, 7), count=samples)[:2])
 
 
-def _line(percentiles: Percentiles) -> str:
-    return "p50 {p50} p99 {p99} p99.9 {p999} ns".format(**percentiles)
+def _scale(instruments: int, samples: int, seed: int) -> dict[str, float]:
+    with (
+        LimitTable.private(instruments) as table,
+        Gate(table, accounts=4, positions=max(instruments, 64), orders=4096) as gate,
+    ):
+        gate_load.fill(table, instruments)
+        gate_load.take_positions(gate, instruments)
+        load = gate_load.orders(instruments, max(LOAD, 2 * instruments), seed)
+        _run(gate, BATCH, load, count=max(LOAD, 2 * instruments))
+        lengths, unit_ns, _ = _run(gate, CHECK, load, count=samples)
+        p50, p99 = np.percentile(lengths, [50, 99]) * unit_ns
+        return {"instruments": instruments, "p50_ns": round(float(p50), 1), "p99_ns": round(float(p99), 1)}
 
 
-def _write_until_killed(path: Path) -> int:
-    """Rewrite every row ten times a second: the load that a sidecar is at its busiest."""
-    with LimitTable.create(path, INSTRUMENTS) as table:
-        rounds = 0
-        planned_s = time.monotonic()
-        while True:
-            for instrument_id in range(1, INSTRUMENTS + 1):
-                table.put(
-                    instrument_id,
-                    envelope_qty=500,
-                    dynamic_qty=500,
-                    stale_qty=50,
-                    envelope_band_bps=500,
-                    dynamic_band_bps=500,
-                    stale_band_bps=100,
-                    ref_price=REF,
-                    valid_until_ns=time.monotonic_ns() + VALID_NS,
-                    epoch=1,
-                    tick_ns=rounds,
-                    model_id="default-7",
-                    score=0.5,
-                )
-            rounds += 1
-            table.heartbeat(rounds, 1)
-            if rounds == 1:
-                print("ready", flush=True)
-            planned_s += 1 / WRITES_HZ
-            time.sleep(max(0.0, planned_s - time.monotonic()))
+def _run(gate: Gate, mode: int, load: bytes, *, count: int, refused_max: float = 1e-4) -> tuple[Samples, float, int]:
+    """Return samples, ns per unit of theirs, and ns of all.
+
+    Where the writer shares processors with others it may be stopped inside a write; the row is then TORN_READ until it goes on.
+    """
+    lengths = np.zeros(count, dtype=np.uint32)
+    ended_well, unit_ns, span_ns = gate.measure(mode, load, lengths)
+    if mode != TIMER and ended_well < count * (1 - refused_max):
+        raise AssertionError(f"mode {mode}: {count - ended_well} of {count} did not end as they should")
+    if mode != TIMER and ended_well < count:
+        print(f"mode {mode}: {count - ended_well} of {count} were refused")
+    return lengths, unit_ns, span_ns
+
+
+def _told(name: str, lengths: Samples, unit_ns: float) -> Figures:
+    p50, p99, p999 = (round(float(value), 1) for value in np.percentile(lengths, [50, 99, 99.9]) * unit_ns)
+    print(f"{name}: p50 {p50} p99 {p99} p99.9 {p999} ns ({lengths.size:,} samples)")
+    return {f"{name}_p50_ns": p50, f"{name}_p99_ns": p99, f"{name}_p999_ns": p999}
+
+
+def _in_python(gate: Gate, name: str, *, calls: int, ring: DecisionRing | None = None) -> Figures:
+    """Medians over batches of 100 calls: check, and submit whose orders are closed between the batches."""
+    route, ids = gate_load.route(gate), itertools.count(time.monotonic_ns() << 8)
+    account = gate_load.ROUTE["account"]
+    figures: Figures = {}
+    for kind, method in (("check", route.check), ("submit", route.submit)):
+        lengths, nothings = [], []
+        for _ in range(max(10, calls // 100)):
+            batch = [_arguments(next(ids), 1 + number % 97) for number in range(100)]
+            lengths.append(_span_ns(method, batch))
+            nothings.append(_span_ns(lambda *_: None, batch))
+            if kind == "submit":
+                for arguments in batch:
+                    gate.closed(account, arguments[1])
+            if ring is not None:
+                ring.read(1000)
+                ring.release(ring.counters()["pending"])
+        key = f"{name}_p50_ns" if kind == "check" else f"{name}_submit_p50_ns"
+        figures[key] = round(float(np.median(lengths)) / 100, 1)
+        print(f"{key}: {figures[key]} a call (a lambda that does nothing: {np.median(nothings) / 100:.0f} ns)")
+    return figures
+
+
+def _arguments(order_id: int, qty: int) -> tuple[int, ...]:
+    kinds = _native.ORDER_NEW, _native.ORDER_BUY, _native.ORDER_LIMIT, 0
+    return (1, order_id, *kinds, qty, gate_load.REF, time.monotonic_ns())
+
+
+def _span_ns(method: Callable[..., object], batch: list[tuple[int, ...]]) -> int:
+    started_ns = time.perf_counter_ns()
+    for arguments in batch:
+        method(*arguments)
+    return time.perf_counter_ns() - started_ns
+
+
+@contextmanager
+def _writer(path: Path, instruments: int, which: str) -> Iterator[None]:
+    command = [sys.executable, "-m", "benchmarks.gate_writer", str(path), str(instruments), which]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+        try:
+            assert writer.stdout is not None
+            if writer.stdout.readline() != "ready\n":
+                raise RuntimeError("the writer did not start")
+            yield
+        finally:
+            writer.kill()
 
 
 def _memory_folder() -> str | None:
     shared = Path("/dev/shm")
     return str(shared) if os.access(shared, os.W_OK) else None
-
-
-def _machine() -> str:
-    names = [line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
-    cpu = names[0] if names else platform.machine()
-    return (
-        f"{cpu}, {os.cpu_count()} processors, {platform.system()} {platform.release()}, load {os.getloadavg()[0]:.2f}"
-    )
-
-
-def _lines(path: str) -> list[str]:
-    try:
-        return Path(path).read_text().splitlines()
-    except OSError:
-        return []
 
 
 if __name__ == "__main__":

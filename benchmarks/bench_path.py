@@ -31,7 +31,7 @@ from benchmarks.path_load import (
     measured_from,
 )
 from benchmarks.throughput import compare, drain, fresh_stack
-from deploy.desk import Desk
+from deploy.desk import FOLDER, Desk
 from deploy.instruments import envelope_commands
 from deploy.local.stack import Layout
 from deploy.observe import Seen, Tail, TickClock, percentiles
@@ -163,7 +163,7 @@ def _latency(layout: Layout, channels: range, seconds: float) -> dict[str, Any]:
     command += ["--first-channel", str(channels[0]), "--channels", str(len(channels)), "--seconds", str(seconds)]
     with (
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as load,
-        Desk(layout.bootstrap_servers, Path(layout.table_path)) as desk,
+        Desk(layout.bootstrap_servers, Path(layout.table_path), Path(layout.history_dir).parent / FOLDER) as desk,
     ):
         assert load.stdin is not None
         assert load.stdout is not None

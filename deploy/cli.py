@@ -17,6 +17,8 @@ COMMANDS: Final = {
     "query": "Ask the history in SQL.",
     "watch": "Follow the tiers live.",
     "verify": "Prove a property of the running system.",
+    "replay-decision": "Rebuild one decision from history and compare it.",
+    "compliance": "Run the tests behind each requirement of regulators.",
 }
 
 
@@ -33,7 +35,7 @@ class LazyGroup(click.Group):
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        found: click.Command = importlib.import_module(f"deploy.commands.{cmd_name}").command
+        found: click.Command = importlib.import_module(f"deploy.commands.{cmd_name.replace('-', '_')}").command
         return found
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

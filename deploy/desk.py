@@ -1,9 +1,11 @@
-"""A trading process that embeds the gate: each order is checked inline against shared memory, and is also sent to Flink.
+"""A trading process that embeds the gate: each order is judged inline, and what happened to it is told to Kafka.
 
-The inline verdict is published as a decision of enforcer ``gate``; the request goes to ``orders.requests``, where
-`enforce_orders` judges it with the same C core. The two must agree.
+Its decisions leave through the ring and the shipper; the requests go to ``orders.requests`` and the reports of the simulated
+venue to ``orders.executions``, where `enforce_orders` judges and books them with the same core. The two must agree. The venue
+takes every order as immediate-or-cancel: it trades whole at the reference price, or expires.
 """
 
+import shutil
 import time
 from pathlib import Path
 from types import TracebackType
@@ -11,72 +13,53 @@ from typing import Final, Self
 
 import confluent_kafka
 
-from gate._native import (
-    ORDER_BUY,
-    ORDER_CANCEL,
-    ORDER_LIMIT,
-    ORDER_MARKET,
-    ORDER_NEW,
-    ORDER_REPLACE,
-    ORDER_SELL,
-    REASONS,
-    LimitRow,
-    LimitTable,
-    account_hash,
-)
+from gate.desk import Holding
+from gate.rows import InstrumentRow
+from gate.trading import TradingGate, TradingSettings
 from schemas import codec, topics
-from schemas.records import OrderAction, OrderDecision, OrderRequest, OrderSide, OrderType, Tier, Verdict
+from schemas.orders import (
+    ExecutionKind,
+    ExecutionSource,
+    OrderAction,
+    OrderDecision,
+    OrderExecution,
+    OrderRequest,
+    OrderSide,
+    Verdict,
+)
 from schemas.units import NS_PER_MS
 
-ENFORCER: Final = "gate"
-_ACTIONS: Final = {OrderAction.NEW: ORDER_NEW, OrderAction.REPLACE: ORDER_REPLACE, OrderAction.CANCEL: ORDER_CANCEL}
-_SIDES: Final = {OrderSide.BUY: ORDER_BUY, OrderSide.SELL: ORDER_SELL}
-_TYPES: Final = {OrderType.LIMIT: ORDER_LIMIT, OrderType.MARKET: ORDER_MARKET}
+VENUE: Final = "SIM"
+NAME: Final = "desk"
+FOLDER: Final = "desk"
+"""Folder of ledger, ring and journal within the state folder of the stack."""
 
 
 class Desk:
-    """One trading process."""
+    """One trading process.
 
-    def __init__(self, bootstrap_servers: str, table_path: Path) -> None:
-        self._table = LimitTable.attach(table_path)
+    Args:
+        bootstrap_servers: Kafka.
+        table_path: The limit table.
+        folder: Where what survives the process lies.
+        is_fresh: Forget what a past life left there: the positions of a simulation end with it.
+    """
+
+    def __init__(self, bootstrap_servers: str, table_path: Path, folder: Path, *, is_fresh: bool = True) -> None:
+        if is_fresh:
+            shutil.rmtree(folder, ignore_errors=True)
+        self._gate = TradingGate(TradingSettings(table_path, folder, NAME, bootstrap_servers=bootstrap_servers))
         self._producer = confluent_kafka.Producer(
             {"bootstrap.servers": bootstrap_servers, "linger.ms": 0, "enable.idempotence": True, "log_level": 2}
         )
 
     def send(self, order: OrderRequest) -> OrderDecision:
-        """Check one order inline, publish verdict and request, and return the verdict."""
-        found = self._table.decide(
-            order.instrument_id,
-            account_hash(order.account_id),
-            _ACTIONS[order.action],
-            _SIDES[order.side],
-            _TYPES[order.order_type],
-            order.qty,
-            order.price or 0,
-            time.monotonic_ns(),
-        )
-        decision = OrderDecision(
-            order_id=order.order_id,
-            account_id=order.account_id,
-            instrument_id=order.instrument_id,
-            ts_event_ns=order.ts_event_ns,
-            enforcer=ENFORCER,
-            verdict=Verdict.REJECT if found.reason else Verdict.ACCEPT,
-            reason=REASONS[found.reason],
-            limit=found.limit,
-            observed=found.observed,
-            tier=Tier(found.tier),
-            stale=found.stale,
-            epoch=found.epoch,
-            tick_ns=found.tick_ns,
-            model_id=found.model_id,
-            score=found.score,
-        )
-        stamp = order.ts_event_ns // NS_PER_MS
-        for topic, record in ((topics.ORDERS_DECISIONS, decision), (topics.ORDERS_REQUESTS, order)):
-            value = codec.encode(topic, record)
-            self._producer.produce(topic, value, key=order.account_id, timestamp=stamp)
-        self._producer.poll(0)
+        """Judge one order inline, publish the request and what the venue made of it, and return the decision."""
+        decision, request = self._gate.submit(order)
+        self._publish(topics.ORDERS_REQUESTS, request)
+        execution = execution_of(order, decision)
+        if execution is not None:
+            self._publish(topics.ORDERS_EXECUTIONS, self._gate.report(execution).execution)
         return decision
 
     def trade(self, orders: list[OrderRequest], start_ns: int, speed: float, *, begin_ns: int | None = None) -> None:
@@ -88,9 +71,14 @@ class Desk:
             self.send(order)
         self._producer.flush(30)
 
-    def row(self, instrument_id: int) -> LimitRow | None:
+    def row(self, instrument_id: int) -> InstrumentRow | None:
         """Return the limits of an instrument as this process sees them."""
-        return self._table.read(instrument_id)
+        raw = self._gate.table.read(instrument_id)
+        return None if raw is None else InstrumentRow.unpack(raw)
+
+    def holdings(self) -> list[Holding]:
+        """Return the positions of this process's ledger."""
+        return self._gate.holdings()
 
     def __enter__(self) -> Self:
         return self
@@ -99,4 +87,36 @@ class Desk:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._producer.flush(30)
-        self._table.close()
+        self._gate.close()
+
+    def _publish(self, topic: str, record: OrderRequest | OrderExecution) -> None:
+        stamp_ms = record.ts_event_ns // NS_PER_MS
+        self._producer.produce(topic, codec.encode(topic, record), key=record.account_id, timestamp=stamp_ms)
+        self._producer.poll(0)
+
+
+def execution_of(order: OrderRequest, decision: OrderDecision) -> OrderExecution | None:
+    """Return what the simulated venue makes of an order, ``None`` when it never gets there. Pure.
+
+    A market order, and a limit order that meets the reference price, trades whole at it; any other expires at once.
+    """
+    if decision.verdict is not Verdict.ACCEPT or order.action is not OrderAction.NEW:
+        return None
+    reference, price = decision.ref_price, order.price
+    assert reference is not None, "no order is accepted without a reference price"
+    is_buy = order.side is OrderSide.BUY
+    meets = price is None or (price >= reference if is_buy else price <= reference)
+    is_filled = meets and not order.post_only
+    return OrderExecution(
+        exec_id=f"{order.order_id}.1",
+        order_id=order.order_id,
+        account_id=order.account_id,
+        instrument_id=order.instrument_id,
+        ts_event_ns=order.ts_event_ns,
+        kind=ExecutionKind.FILLED if is_filled else ExecutionKind.EXPIRED,
+        side=order.side,
+        qty=order.qty,
+        price=reference if is_filled else None,
+        venue_id=VENUE,
+        source=ExecutionSource.VENUE,
+    )

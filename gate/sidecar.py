@@ -20,7 +20,7 @@ from typing import Any, Final
 import confluent_kafka
 
 from gate._native import LimitTable
-from gate.limit_book import LimitBook
+from gate.policy.limit_book import LimitBook
 from gate.table_keeper import Arrival, Now, TableKeeper, topic_and_key
 from schemas import codec, topics
 from schemas.errors import Place
@@ -54,6 +54,11 @@ class SidecarSettings:
         bootstrap_servers: Kafka.
         table_path: The limit table; on tmpfs, so that it does not outlive the monotonic clock that it holds times of.
         capacity: Instruments that the table holds.
+        accounts: Accounts that the table holds, the firm among them.
+        heartbeat_ttl_ms: Trading processes take every row as stale when this process is silent for so long; many times
+            the 50 ms between two heartbeats.
+        loosen_dwell_ms: How long, in event time, a tier must be over before limits loosen again; 0 = the scorer's own
+            dwell is trusted, as in ``enforce_orders``.
         ttl_ms: How long a state stays valid from its arrival.
         live: Event time is wall time: refuse states that lag it by more than the ttl.
         group: Under this name the sidecar notes which messages' alerts were sent; one per host.
@@ -64,6 +69,9 @@ class SidecarSettings:
     bootstrap_servers: str
     table_path: Path = Path("/dev/shm/tidegate.limits")  # noqa: S108 (shared with trading processes by design)
     capacity: int = 4096
+    accounts: int = 256
+    heartbeat_ttl_ms: int = 1_000
+    loosen_dwell_ms: int = 0
     ttl_ms: int = 3_000
     live: bool = False
     group: str = "tidegate-gate"
@@ -89,7 +97,11 @@ class Sidecar:
         self._caught_up = False
         self._failure: str | None = None
         self._registry = ConfluentRegistry(settings.schema_registry_url) if settings.schema_registry_url else None
-        self._book = LimitBook(LimitTable.private(settings.capacity), ttl_ns=settings.ttl_ms * NS_PER_MS)
+        self._book = LimitBook(
+            LimitTable.private(settings.capacity, settings.accounts),
+            ttl_ns=settings.ttl_ms * NS_PER_MS,
+            loosen_dwell_ns=settings.loosen_dwell_ms * NS_PER_MS,
+        )
         self._keeper = TableKeeper(
             self._book, ttl_ns=settings.ttl_ms * NS_PER_MS, live=settings.live, registry=self._registry
         )
@@ -102,11 +114,12 @@ class Sidecar:
         Raises:
             confluent_kafka.KafkaException: Kafka refused something for good.
             LimitTableError: The table cannot be opened, or another sidecar holds it.
-            TableFullError: ``capacity`` is smaller than what the topics hold.
+            TableFullError: ``capacity`` or ``accounts`` is smaller than what the topics hold.
         """
         self._settings.table_path.parent.mkdir(parents=True, exist_ok=True)
         self._settings.state_dir.mkdir(parents=True, exist_ok=True)
-        with LimitTable.create(self._settings.table_path, self._settings.capacity) as table:
+        settings = self._settings
+        with LimitTable.create(settings.table_path, settings.capacity, settings.accounts) as table:
             try:
                 if self._assign(is_stopping):
                     self._serve(table, is_stopping)
@@ -126,7 +139,8 @@ class Sidecar:
             if now.monotonic_ns >= scan_ns:
                 scan_ns = now.monotonic_ns + SCAN_NS
                 self._publish(list(self._keeper.scan(now)))
-                table.heartbeat(now.monotonic_ns, self._book.fence_epoch)
+                if self._caught_up:  # a table that lacks what was said meanwhile must not look alive
+                    table.heartbeat(now.monotonic_ns, self._book.fence_epoch)
             if now.monotonic_ns >= status_ns:
                 status_ns = now.monotonic_ns + STATUS_NS
                 self._commit(asynchronous=True)
@@ -136,7 +150,9 @@ class Sidecar:
                 raise confluent_kafka.KafkaException(self._failure)
 
     def _open_for_trading(self, table: LimitTable, now: Now) -> None:
+        table.heartbeat_ttl_ns = self._settings.heartbeat_ttl_ms * NS_PER_MS
         self._book.move_to(table)
+        table.heartbeat(now.monotonic_ns, self._book.fence_epoch)
         self._keeper.start_listening(now)
         self._caught_up = True
         self._write_status(ended=False)

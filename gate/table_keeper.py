@@ -1,14 +1,17 @@
 """What the sidecar does with every message and with silence: the limit book, and what people must hear. Pure.
 
 Invariants: a state read from the topic's past is remembered but never looks fresh; each silence is told once, each
-command's outcome once; a message that cannot be used leaves as a dead letter with its place and its bytes, and the
+command's outcome and end once; a message that cannot be used leaves as a dead letter with its place and its bytes, and the
 next one is taken. Rejected: freshness by event time here (the trading process has no event clock to compare with).
 """
 
 from dataclasses import dataclass
 from typing import Final
 
-from gate.limit_book import NEVER_FRESH_NS, CommandOutcome, LimitBook, StateOutcome, TableFullError
+from gate.errors import TableFullError
+from gate.policy.commands import INSTRUMENT, INSTRUMENT_ID_MAX, CommandOutcome
+from gate.policy.instrument import NEVER_FRESH_NS
+from gate.policy.limit_book import LimitBook, StateOutcome
 from schemas import codec, topics
 from schemas.errors import MessageError, Place
 from schemas.records import AlertKind, DeadLetter, RiskAlert, RiskCommand, RiskState, Tier
@@ -18,6 +21,7 @@ SOURCE: Final = "gate"
 FIRM_WIDE: Final = 0
 """``instrument_id`` of an alert that is not about one instrument."""
 
+_FAR_NS: Final = 2**62
 _SILENT_CAUSES: Final = {"duplicate", "ignored"}
 
 
@@ -67,7 +71,14 @@ class TableKeeper:
         self._live = live
         self._registry = registry
         self._silence_counts_from_ns: int | None = None
-        self._counts = {"states_lagging": 0, "commands_refused": 0, "dead_letters": 0, "expired": 0, "recovered": 0}
+        self._counts = {
+            "states_lagging": 0,
+            "commands_refused": 0,
+            "commands_ended": 0,
+            "dead_letters": 0,
+            "expired": 0,
+            "recovered": 0,
+        }
 
     def take(self, arrival: Arrival, now: Now) -> list[RiskAlert | DeadLetter]:
         """Apply one message and return what to publish, in order."""
@@ -77,7 +88,7 @@ class TableKeeper:
                 said = self._take_state(record, arrival, now)
             else:
                 assert isinstance(record, RiskCommand), "the gate reads two topics"
-                said = self._take_command(record, arrival)
+                said = self._take_command(record, arrival, now)
         except MessageError as error:
             said = [self._dead_letter(arrival, error.cause, error.detail)]
         except TableFullError as error:
@@ -91,10 +102,10 @@ class TableKeeper:
         self._silence_counts_from_ns = now.monotonic_ns + self._ttl_ns
 
     def scan(self, now: Now) -> list[RiskAlert]:
-        """Return one alert per instrument that has fallen silent since the last scan."""
+        """End what is over, and return an alert for each end and for each instrument fallen silent since the last scan."""
+        alerts = self._ended(now)
         if self._silence_counts_from_ns is None or now.monotonic_ns < self._silence_counts_from_ns:
-            return []
-        alerts = []
+            return alerts
         for instrument_id in self.book.expired(now.monotonic_ns):
             state = self.book.state_of(instrument_id)
             assert state is not None, "only instruments with a state expire"
@@ -118,27 +129,46 @@ class TableKeeper:
         self._counts["recovered"] += 1
         return [_state_alert(AlertKind.STATE_RECOVERED, state, now, words=f"heard again, tier {state.tier.name}")]
 
-    def _take_command(self, command: RiskCommand, arrival: Arrival) -> list[RiskAlert | DeadLetter]:
+    def _take_command(self, command: RiskCommand, arrival: Arrival, now: Now) -> list[RiskAlert | DeadLetter]:
         arrived_ns = arrival.timestamp_ms * NS_PER_MS if self._live else None
-        outcome = self.book.apply_command(command, now_ns=arrived_ns)
+        until_ns = None if command.expires_ns is None else self._until_ns(command.expires_ns, command, arrival, now=now)
+        outcome = self.book.apply_command(command, now_ns=arrived_ns, until_ns=until_ns)
         if outcome.cause in _SILENT_CAUSES:
             return []
         self._counts["commands_refused"] += not outcome.applied
-        return [self._command_alert(command, outcome)]
+        # What ended before it was read ends at once, told or not as its command is.
+        return [self._command_alert(command, outcome), *self._ended(now)]
+
+    def _until_ns(self, expires_ns: int, command: RiskCommand, arrival: Arrival, *, now: Now) -> int:
+        """Return the end of a command on the monotonic clock: what was left of its time when it reached Kafka."""
+        sent_ns = arrival.timestamp_ms * NS_PER_MS
+        left_ns = expires_ns - (sent_ns if self._live else command.ts_ns)
+        passed_ns = max(0, now.wall_ns - sent_ns) if self._live or arrival.is_history else 0
+        return min(max(0, now.monotonic_ns + left_ns - passed_ns), _FAR_NS)
+
+    def _ended(self, now: Now) -> list[RiskAlert]:
+        ended = self.book.expire(now.monotonic_ns)
+        self._counts["commands_ended"] += len(ended)
+        words = "what it allowed has ended"
+        return [self._alert_of(command, AlertKind.COMMAND_EXPIRED, now.wall_ns, words=words) for command in ended]
 
     def _command_alert(self, command: RiskCommand, outcome: CommandOutcome) -> RiskAlert:
         kind = AlertKind.COMMAND_APPLIED if outcome.applied else AlertKind.COMMAND_REFUSED
-        where, _, name = command.scope.partition(":")
-        instrument_id = int(name) if where == "instrument" and name.isascii() and name.isdigit() else FIRM_WIDE
+        words = outcome.detail if outcome.applied else f"refused, {outcome.cause}: {outcome.detail}"
+        return self._alert_of(command, kind, command.ts_ns, words=words)
+
+    def _alert_of(self, command: RiskCommand, kind: AlertKind, ts_ns: int, *, words: str) -> RiskAlert:
+        instrument_id = _instrument_of(command)
         state = self.book.state_of(instrument_id)
+        people = " and ".join(name for name in (command.maker, command.checker) if name) or "nobody"
         return RiskAlert(
             alert_id=f"{kind}:{command.command_id}",
             kind=kind,
-            instrument_id=instrument_id if instrument_id < 2**63 else FIRM_WIDE,
-            ts_ns=command.ts_ns,
+            instrument_id=instrument_id,
+            ts_ns=ts_ns,
             epoch=self.book.fence_epoch,
             tier=state.tier if state else Tier.NORMAL,
-            message=f"{command.kind.name} of {command.maker or 'nobody'}: {outcome.detail} ({command.reason})",
+            message=f"{command.kind.name} {command.scope} of {people}: {words} ({command.reason})",
             source=SOURCE,
         )
 
@@ -153,6 +183,13 @@ def topic_and_key(said: RiskAlert | DeadLetter) -> tuple[str, str]:
     if isinstance(said, DeadLetter):
         return topics.DEAD_LETTERS, said.topic
     return topics.RISK_ALERTS, str(said.instrument_id)
+
+
+def _instrument_of(command: RiskCommand) -> int:
+    where, _, name = command.scope.partition(":")
+    is_number = where == INSTRUMENT and name.isascii() and name.isdigit() and len(name) <= len(str(INSTRUMENT_ID_MAX))
+    found = int(name) if is_number else command.instrument_id or FIRM_WIDE
+    return found if 0 <= found <= INSTRUMENT_ID_MAX else FIRM_WIDE
 
 
 def _state_alert(kind: AlertKind, state: RiskState, now: Now, *, words: str) -> RiskAlert:

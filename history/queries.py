@@ -17,13 +17,23 @@ SELECT enforcer, verdict, reason, tier, `limit`, count() AS decisions, min(obser
 FROM decisions_once GROUP BY enforcer, verdict, reason, tier, `limit` ORDER BY enforcer, first"""
 
 DECISIONS_ONCE: Final = """
-SELECT count() AS decision_rows, uniqExact(order_id, enforcer) AS decisions, uniqExact(order_id) AS orders
+SELECT count() AS decision_rows, uniqExact(order_id, enforcer, decision_id) AS decisions, uniqExact(order_id) AS orders
 FROM decisions_once"""
-"""Every (order, enforcer) exactly once: ``decision_rows`` equals ``decisions``."""
+"""Every decision exactly once: ``decision_rows`` equals ``decisions``."""
 
 ENFORCERS_DISAGREE: Final = """
-SELECT order_id, groupArray((enforcer, verdict, reason)) AS answers
-FROM decisions_once GROUP BY order_id HAVING uniqExact(verdict, reason) > 1 ORDER BY order_id"""
+SELECT account_id, order_id, groupArray((enforcer, said)) AS answers
+FROM (SELECT account_id, order_id, enforcer,
+             arrayMap(one -> (one.3, one.4), arraySort(groupArray((ts_event_ns, seq, verdict, reason)))) AS said
+      FROM decisions_once GROUP BY account_id, order_id, enforcer ORDER BY enforcer)
+GROUP BY account_id, order_id HAVING uniqExact(said) > 1 ORDER BY account_id, order_id"""
+"""Orders that two enforcers answered otherwise; an order may be answered more than once (pended, then approved)."""
+
+UNRECORDED_DECISIONS: Final = """
+SELECT enforcer, instance, max(seq) AS numbered, uniqExact(seq) AS recorded, numbered - recorded AS unrecorded,
+       min(ts_event_ns) AS first, max(ts_event_ns) AS last
+FROM decisions_once WHERE seq > 0 GROUP BY enforcer, instance ORDER BY unrecorded DESC, enforcer, instance"""
+"""Numbers that were given to a decision and never arrived, per enforcer: lost, or still on their way."""
 
 DEAD_LETTERS_BY_CAUSE: Final = """
 SELECT topic, source, cause, count() AS letters, max(observed_ns) AS last, any(detail) AS example
@@ -34,7 +44,9 @@ KEYS: Final = {
     "risk_states": "instrument_id, tick_ns, epoch",
     "risk_alerts": "alert_id",
     "commands": "command_id",
-    "decisions": "order_id, enforcer",
+    "requests": "account_id, order_id, ts_event_ns",
+    "decisions": "order_id, enforcer, decision_id",
+    "executions": "account_id, venue_id, exec_id, source, ts_event_ns",
     "dead_letters": "topic, partition, offset, source, cause, cityHash64(raw)",
 }
 """Idempotency key of each table, as in its migration."""
@@ -78,7 +90,21 @@ def decision(order_id: str) -> str:
         "s.causes.name AS causes, s.causes.share AS shares "
         "FROM decisions_once AS d LEFT JOIN risk_states_once AS s "
         "ON d.instrument_id = s.instrument_id AND d.tick_ns = s.tick_ns AND d.epoch = s.epoch "
-        f"WHERE d.order_id = {text(order_id)} ORDER BY d.enforcer"
+        f"WHERE d.order_id = {text(order_id)} ORDER BY d.enforcer, d.ts_event_ns, d.seq"
+    )
+
+
+def order_trail(account_id: str, order_id: str) -> str:
+    """Return what was asked, decided and reported about one order, in order of time; ``what`` says which of the three."""
+    where = f"WHERE account_id = {text(account_id)} AND order_id = {text(order_id)}"
+    return (
+        "SELECT * FROM ("  # noqa: S608
+        "SELECT ts_event_ns, 1 AS step, 'request' AS what, '' AS source, toString(action) AS word, '' AS reason, side, "
+        f"toNullable(qty) AS qty, price, '' AS id FROM requests_once {where} UNION ALL "
+        "SELECT ts_event_ns, 2, 'decision', enforcer, verdict, reason, side, qty, ifNull(worst_price, price), decision_id "
+        f"FROM decisions_once {where} UNION ALL "
+        "SELECT ts_event_ns, 3, 'execution', source, kind, '', side, toNullable(qty), price, exec_id "
+        f"FROM executions_once {where}) ORDER BY ts_event_ns, step, id"
     )
 
 

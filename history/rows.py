@@ -13,12 +13,20 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
+from history.order_rows import ORDER_SCHEMAS, TIME, order_row
 from schemas import codec, ticks, topics
 from schemas.errors import MessageError
-from schemas.records import DeadLetter, OrderDecision, RiskAlert, RiskCommand, RiskState
+from schemas.records import (
+    DeadLetter,
+    OrderDecision,
+    OrderExecution,
+    OrderRequest,
+    RiskAlert,
+    RiskCommand,
+    RiskState,
+)
 from schemas.units import NS_PER_MS
 
-TIME: Final = pa.timestamp("ns", "UTC")
 _TEXT: Final = pa.string()
 _TEXTS: Final = pa.dictionary(pa.int32(), pa.string())
 _U32: Final = pa.uint32()
@@ -48,7 +56,9 @@ TABLE_OF: Final = {
     topics.RISK_STATES: "risk_states",
     topics.RISK_ALERTS: "risk_alerts",
     topics.RISK_COMMANDS: "commands",
+    topics.ORDERS_REQUESTS: "requests",
     topics.ORDERS_DECISIONS: "decisions",
+    topics.ORDERS_EXECUTIONS: "executions",
     topics.DEAD_LETTERS: "dead_letters",
 }
 
@@ -71,14 +81,8 @@ SCHEMAS: Final[dict[str, Any]] = {
     "commands": pa.schema(
         {
             "command_id": _TEXT, "kind": _TEXT, "scope": _TEXT, "ts_ns": TIME, "maker": _TEXT, "checker": _TEXT,
-            "reason": _TEXT, "expires_ns": TIME, "envelope": _TEXT,
-        }
-    ),
-    "decisions": pa.schema(
-        {
-            "order_id": _TEXT, "enforcer": _TEXT, "account_id": _TEXT, "instrument_id": _U32, "ts_event_ns": TIME,
-            "verdict": _TEXT, "reason": _TEXT, "limit": _I64, "observed": _I64, "tier": _TEXT, "stale": _BOOL,
-            "epoch": _U64, "tick_ns": TIME, "model_id": _TEXT, "score": _F64,
+            "reason": _TEXT, "expires_ns": TIME, "envelope": _TEXT, "administrator": _TEXT, "account": _TEXT,
+            "instrument_id": _U32, "qty": _I64,
         }
     ),
     "dead_letters": pa.schema(
@@ -87,6 +91,7 @@ SCHEMAS: Final[dict[str, Any]] = {
             "raw": pa.binary(), "observed_ns": TIME,
         }
     ),
+    **ORDER_SCHEMAS,
 }  # fmt: skip
 
 _TICK_SCHEMA: Final = pa.schema(
@@ -218,12 +223,12 @@ def _alert(record: RiskAlert, _timestamp_ms: int) -> Row:
 
 
 def _command(record: RiskCommand, _timestamp_ms: int) -> Row:
-    envelope = "" if record.envelope is None else json.dumps(codec.to_plain(record.envelope), sort_keys=True)
-    return _fields(record) | {"kind": record.kind.value, "envelope": envelope}
+    grants = {"envelope": _json(record.envelope), "account": _json(record.account)}
+    return _fields(record) | grants | {"kind": record.kind.value}
 
 
-def _decision(record: OrderDecision, _timestamp_ms: int) -> Row:
-    return _fields(record) | {"verdict": record.verdict.value, "tier": record.tier.name}
+def _json(grant: Any) -> str:
+    return "" if grant is None else json.dumps(codec.to_plain(grant), sort_keys=True)
 
 
 def _letter(record: DeadLetter, timestamp_ms: int) -> Row:
@@ -234,6 +239,8 @@ _ROW_OF: Final[dict[Any, Callable[[Any, int], Row]]] = {
     RiskState: _state,
     RiskAlert: _alert,
     RiskCommand: _command,
-    OrderDecision: _decision,
+    OrderRequest: order_row,
+    OrderDecision: order_row,
+    OrderExecution: order_row,
     DeadLetter: _letter,
 }

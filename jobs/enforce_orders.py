@@ -1,4 +1,7 @@
-"""The job `enforce_orders`: orders.requests → orders.decisions. Entry: ``-pym jobs.enforce_orders --settings FILE``."""
+"""The job `enforce_orders`: orders.requests and orders.executions → orders.decisions.
+
+Entry: ``-pym jobs.enforce_orders --settings FILE``.
+"""
 
 import sys
 
@@ -7,10 +10,10 @@ from pyflink.datastream import StreamExecutionEnvironment
 from pyflink.table import StreamTableEnvironment
 
 from jobs.entry import run_job
-from jobs.operators.enforce_orders import DEAD_LETTERS, RULES, EnforceOrders
+from jobs.operators.enforce_orders import DEAD_LETTERS, FIRM, RULES, EnforceOrders
 from jobs.settings import JobSettings
 from jobs.sinks import MESSAGE, write_topic
-from jobs.sources import key_of, read_topic
+from jobs.sources import read_topic
 from schemas import topics
 
 NAME = "enforce_orders"
@@ -21,14 +24,17 @@ def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, setti
     del env
     states = read_topic(tables, settings, topic=topics.RISK_STATES, job=NAME)
     commands = read_topic(tables, settings, topic=topics.RISK_COMMANDS, job=NAME)
+    requests = read_topic(tables, settings, topic=topics.ORDERS_REQUESTS, job=NAME)
+    executions = read_topic(tables, settings, topic=topics.ORDERS_EXECUTIONS, job=NAME)
+    enforce = EnforceOrders(
+        ttl_ms=settings.ttl_ms, epoch=settings.epoch, schema_registry_url=settings.schema_registry_url
+    )
     decisions = (
-        read_topic(tables, settings, topic=topics.ORDERS_REQUESTS, job=NAME)
-        .key_by(key_of, key_type=Types.STRING())
+        requests.union(executions)
+        .key_by(lambda _row: FIRM, key_type=Types.STRING())
         .connect(states.union(commands).broadcast(RULES))
-        .process(
-            EnforceOrders(ttl_ms=settings.ttl_ms, schema_registry_url=settings.schema_registry_url), output_type=MESSAGE
-        )
-        .uid("enforce-orders-v1")
+        .process(enforce, output_type=MESSAGE)
+        .uid("enforce-orders-v2")
         .name("enforce-orders")
     )
     write_topic(decisions, settings, topic=topics.ORDERS_DECISIONS, uid="enforce-orders-decisions-v1")

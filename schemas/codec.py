@@ -29,6 +29,7 @@ Record = (
     | records.RiskCommand
     | records.OrderRequest
     | records.OrderDecision
+    | records.OrderExecution
     | records.DeadLetter
 )
 
@@ -38,12 +39,14 @@ RECORD_OF: Final[dict[str, type[Record]]] = {
     topics.RISK_COMMANDS: records.RiskCommand,
     topics.ORDERS_REQUESTS: records.OrderRequest,
     topics.ORDERS_DECISIONS: records.OrderDecision,
+    topics.ORDERS_EXECUTIONS: records.OrderExecution,
     topics.DEAD_LETTERS: records.DeadLetter,
 }
 
 SCHEMA_ROOT: Final = Path(__file__).parent
 _SINGLE_OBJECT: Final = b"\xc3\x01"
 _CONFLUENT: Final = 0
+_PLAIN: Final = frozenset({type(None), bool, int, float, str, bytes})
 
 
 class Registry(Protocol):
@@ -112,6 +115,8 @@ def versions_newest(topic: str) -> int:
 
 def to_plain(value: Any) -> Any:
     """Return a record as dicts, lists and plain values, the form of Avro and of the published JSON examples."""
+    if type(value) in _PLAIN:  # most fields, told in one look
+        return value
     if isinstance(value, enum.Enum):
         return value.name
     if dataclasses.is_dataclass(value):

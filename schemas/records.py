@@ -5,16 +5,33 @@ ns since the epoch, UTC; prices 1e-9 currency; sizes lots. ``None`` means "not k
 """
 
 from dataclasses import dataclass
-from enum import IntEnum, StrEnum
+from enum import StrEnum
 
+from schemas.orders import (
+    ExecutionKind,
+    ExecutionSource,
+    OrderAction,
+    OrderDecision,
+    OrderExecution,
+    OrderRequest,
+    OrderSide,
+    OrderType,
+    Verdict,
+)
+from schemas.tiers import Tier
 
-class Tier(IntEnum):
-    """How fragile the market of an instrument is; a higher tier is tighter."""
-
-    NORMAL = 0
-    ELEVATED = 1
-    HIGH_ALERT = 2
-    CRITICAL = 3
+__all__ = [  # those of the neighbouring files; the classes below need no listing
+    "ExecutionKind",
+    "ExecutionSource",
+    "OrderAction",
+    "OrderDecision",
+    "OrderExecution",
+    "OrderRequest",
+    "OrderSide",
+    "OrderType",
+    "Tier",
+    "Verdict",
+]
 
 
 class AlertKind(StrEnum):
@@ -28,6 +45,10 @@ class AlertKind(StrEnum):
     SCORER_DEGRADED = "SCORER_DEGRADED"  # the model did not answer: the simple stack scores alone
     COMMAND_APPLIED = "COMMAND_APPLIED"
     COMMAND_REFUSED = "COMMAND_REFUSED"
+    COMMAND_EXPIRED = "COMMAND_EXPIRED"  # what it loosened, approved or located has ended
+    DECISIONS_LOST = "DECISIONS_LOST"  # the gate answered orders and could not record how; the message counts them
+    DECISIONS_DELAYED = "DECISIONS_DELAYED"  # answers wait in the trading process, because the topic takes none
+    POSITION_MISMATCH = "POSITION_MISMATCH"  # the ledger and the drop copy say different positions
 
 
 class CommandKind(StrEnum):
@@ -36,36 +57,12 @@ class CommandKind(StrEnum):
     SET_ENVELOPE = "SET_ENVELOPE"  # the hard envelope, stale column and tier table of one instrument
     RELEASE = "RELEASE"  # leave a latched Critical
     KILL = "KILL"  # block every new order in the scope
-    REARM = "REARM"  # end a kill
-
-
-class OrderSide(StrEnum):
-    """Side of an order."""
-
-    BUY = "BUY"
-    SELL = "SELL"
-
-
-class OrderType(StrEnum):
-    """Pricing of an order."""
-
-    LIMIT = "LIMIT"
-    MARKET = "MARKET"
-
-
-class OrderAction(StrEnum):
-    """What the request does; ``CANCEL`` always passes the gate."""
-
-    NEW = "NEW"
-    REPLACE = "REPLACE"
-    CANCEL = "CANCEL"
-
-
-class Verdict(StrEnum):
-    """Outcome of the order check."""
-
-    ACCEPT = "ACCEPT"
-    REJECT = "REJECT"
+    REARM = "REARM"  # end a kill; of a strategy: its throttle of repeated executions works again
+    SET_ACCOUNT = "SET_ACCOUNT"  # what an account, or the firm as a whole, may do
+    APPROVE_ORDER = "APPROVE_ORDER"  # let an order pass that waits at a soft limit
+    LOCATE = "LOCATE"  # lots of one instrument that an account may sell short
+    RESTRICT = "RESTRICT"  # no order in an instrument, or of one account in it
+    UNRESTRICT = "UNRESTRICT"  # end a restriction
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,15 +152,28 @@ class RiskAlert:
 
 @dataclass(frozen=True, slots=True)
 class LimitSet:
-    """Absolute limits; ``None`` = unset, and unset blocks.
+    """Absolute limits; ``None`` = unset, and unset blocks. 2^63-1 = unlimited, said on purpose.
 
     Attributes:
         max_order_qty: Largest order, lots.
+        max_order_value: Largest value of an order, 1e-6 currency.
+        max_long: Largest position and working buys of an account, lots.
+        max_short: Largest working sells less position of an account, lots.
         price_band_bps: Largest distance of a limit price from the reference price in the aggressive direction, bp.
+        price_band_ticks: The same in ticks of ``tick_size``.
+        period_band_bps: Largest distance of a buy above the lowest, of a sell below the highest reference price of the
+            last ``period_ms``, bp.
+        quote_offset_bps: Least distance of a post-only order behind the reference price, bp; larger is tighter.
     """
 
     max_order_qty: int | None
+    max_order_value: int | None
+    max_long: int | None
+    max_short: int | None
     price_band_bps: int | None
+    price_band_ticks: int | None
+    period_band_bps: int | None
+    quote_offset_bps: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,29 +183,112 @@ class TierRule:
     Attributes:
         tier: Tier.
         qty_permille: Multiplier of ``max_order_qty`` in thousandths (500 = half).
-        band_permille: Multiplier of ``price_band_bps`` in thousandths.
-        halt: Block every new order.
+        band_permille: Multiplier of the price bands (bps, ticks, period) in thousandths.
+        halt: Block every new order that does not reduce a position.
+        value_permille: Multiplier of ``max_order_value`` in thousandths.
+        position_permille: Multiplier of ``max_long`` and ``max_short`` in thousandths.
+        rate_permille: Multiplier of the messages that an account may send in this instrument, in thousandths: 500 = each
+            message weighs double.
+        margin_permille: Multiplier of the envelope's ``margin_permille`` in thousandths; below 1000 has no effect.
+        quote_offset_bps: Least distance of a post-only order behind the reference price, bp; the larger of this and the
+            envelope's counts.
     """
 
     tier: Tier
     qty_permille: int
     band_permille: int
     halt: bool
+    value_permille: int
+    position_permille: int
+    rate_permille: int
+    margin_permille: int
+    quote_offset_bps: int
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """The hard envelope of one instrument, set by people; nothing automatic is ever looser.
+    """The hard envelope of one instrument, as one administrator sets it; nothing automatic is ever looser.
+
+    ``None`` = this administrator says nothing; what none of them says is unset, and unset blocks (but no soft limit is none).
 
     Attributes:
         limits: The envelope itself.
         stale_limits: Column in force when the market state is unknown or expired.
-        tiers: Tier table; a tier without a rule halts.
+        tiers: Tier table; a tier without a rule halts, and a higher tier is never looser than a lower one. Empty = says
+            nothing.
+        tick_size: Price step, 1e-9 currency.
+        lot_nano: Units in a lot, 1e-9: the value of an order is ``price * qty * lot_nano``.
+        qty_min: Smallest order, lots.
+        qty_step: Step of order quantities, lots.
+        class_id: Class of the instrument, 0 to 63: an account needs the permission for it.
+        restricted: On the restricted list: no order passes.
+        needs_locate: A short position needs a located quantity.
+        warn_permille: An order above so much of its quantity or value limit is marked; 1000 or ``None`` = never.
+        pend_permille: An order above so much waits for a second person; 1000 or ``None`` = never.
+        ref_ttl_ms: The reference price is too old after so many ms.
+        period_ms: Length of the period of ``period_band_bps``, ms; longer is tighter.
+        message_weight_permille: Thousandths of a message that an order counts in the message rate.
+        margin_permille: Thousandths of its value that a position takes of the account's credit.
     """
 
     limits: LimitSet
     stale_limits: LimitSet
     tiers: tuple[TierRule, ...]
+    tick_size: int | None
+    lot_nano: int | None
+    qty_min: int | None
+    qty_step: int | None
+    class_id: int | None
+    restricted: bool
+    needs_locate: bool
+    warn_permille: int | None
+    pend_permille: int | None
+    ref_ttl_ms: int | None
+    period_ms: int | None
+    message_weight_permille: int | None
+    margin_permille: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountEnvelope:
+    """What one administrator grants an account, or the firm as a whole (of which ``gross_value`` alone is judged).
+
+    Values in 1e-6 currency. ``None`` = this administrator says nothing; a field that none of them sets blocks the account.
+    2^63-1 = unlimited, said on purpose.
+
+    Attributes:
+        gross_value: Largest sum over instruments of the larger of long and short side, working orders counted.
+        net_value: Largest net value, long less short.
+        instrument_value: Largest gross value in one instrument.
+        credit: Largest sum of margins.
+        day_loss: Largest loss since the start of the day.
+        drawdown: Largest fall from the day's best result.
+        period_value: Largest value accepted within ``period_ms``.
+        basket_value: Largest value accepted under one basket id.
+        open_orders: Most orders working at once.
+        messages_per_s: Messages a second, in the long run.
+        message_burst: Messages at once.
+        repeats_max: Equal orders of one strategy within ``period_ms``, before a person must look.
+        period_ms: Period of ``period_value`` and ``repeats_max``, 1 to 3,600,000 ms; longer is tighter.
+        duplicate_ms: Two equal orders closer than this are one sent twice, ms; 0 = never; longer is tighter.
+        class_ids: Classes of instruments that the account may trade, 0 to 63; empty = none.
+    """
+
+    gross_value: int | None
+    net_value: int | None
+    instrument_value: int | None
+    credit: int | None
+    day_loss: int | None
+    drawdown: int | None
+    period_value: int | None
+    basket_value: int | None
+    open_orders: int | None
+    messages_per_s: int | None
+    message_burst: int | None
+    repeats_max: int | None
+    period_ms: int | None
+    duplicate_ms: int | None
+    class_ids: tuple[int, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,13 +298,20 @@ class RiskCommand:
     Attributes:
         command_id: Unique id; a command is applied once.
         kind: What is ordered.
-        scope: ``instrument:<id>``, ``account:<id>`` or ``firm``.
+        scope: ``firm``, ``instrument:<id>``, ``account:<id>``, ``desk:<id>``, ``trader:<id>``, ``strategy:<id>``,
+            ``venue:<id>``, ``session:<id>`` or ``order:<id>``.
         ts_ns: Time of the command (event time in a simulation).
         maker: Identity of the person who asked.
-        checker: Identity of the person who approved; ``None`` where none is needed.
+        checker: Identity of the second person, required for whatever loosens; ``None`` where none is needed.
         reason: Why.
-        expires_ns: The command has no effect on ticks or orders after this time; ``None`` = never expires.
+        expires_ns: The command is refused when it arrives after this time; an approval, a located quantity and a
+            loosening of limits end then. A tightening and a kill stay. ``None`` = never.
         envelope: For ``SET_ENVELOPE``.
+        administrator: Who sets limits beside the firm's own desk (a clearing broker, a venue, a client); empty = the
+            firm's own desk. Limits of several are combined field by field, and the tightest wins.
+        account: For ``SET_ACCOUNT``.
+        instrument_id: For ``LOCATE``, and for ``RESTRICT`` and ``UNRESTRICT`` of one account in one instrument.
+        qty: For ``LOCATE``: lots that may be sold short, in all; 0 takes them back.
     """
 
     command_id: str
@@ -223,72 +323,10 @@ class RiskCommand:
     reason: str
     expires_ns: int | None
     envelope: Envelope | None
-
-
-@dataclass(frozen=True, slots=True)
-class OrderRequest:
-    """An order on its way to a venue.
-
-    Attributes:
-        order_id: Unique id of the request.
-        account_id: Account; the Kafka key.
-        instrument_id: Instrument.
-        ts_event_ns: When the order was made.
-        action: New, replace or cancel.
-        side: Buy or sell.
-        order_type: Limit or market.
-        qty: Lots.
-        price: Limit price, 1e-9 currency; ``None`` for a market order.
-    """
-
-    order_id: str
-    account_id: str
-    instrument_id: int
-    ts_event_ns: int
-    action: OrderAction
-    side: OrderSide
-    order_type: OrderType
-    qty: int
-    price: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class OrderDecision:
-    """The gate's answer to one order; ``(order_id, enforcer)`` is the idempotency key.
-
-    Attributes:
-        order_id: The request.
-        account_id: Account; the Kafka key.
-        instrument_id: Instrument.
-        ts_event_ns: Of the request.
-        enforcer: ``gate`` (in the trading process) or ``enforce_orders`` (in Flink).
-        verdict: Accept or reject.
-        reason: Reason code of ``gate`` in words, ``ok`` when accepted.
-        limit: Limit that decided, in its own unit (lots, bp); ``None`` when no number did.
-        observed: What the order showed against it.
-        tier: Tier in force.
-        stale: The stale column was in force.
-        epoch: Epoch of the risk state in force; 0 = none.
-        tick_ns: Tick of the risk state in force; 0 = none.
-        model_id: Model of the risk state in force; empty = none.
-        score: Score of the risk state in force.
-    """
-
-    order_id: str
-    account_id: str
-    instrument_id: int
-    ts_event_ns: int
-    enforcer: str
-    verdict: Verdict
-    reason: str
-    limit: int | None
-    observed: int | None
-    tier: Tier
-    stale: bool
-    epoch: int
-    tick_ns: int
-    model_id: str
-    score: float
+    administrator: str = ""
+    account: AccountEnvelope | None = None
+    instrument_id: int | None = None
+    qty: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

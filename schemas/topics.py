@@ -14,6 +14,7 @@ RISK_ALERTS: Final = "risk.alerts"
 RISK_COMMANDS: Final = "risk.commands"
 ORDERS_REQUESTS: Final = "orders.requests"
 ORDERS_DECISIONS: Final = "orders.decisions"
+ORDERS_EXECUTIONS: Final = "orders.executions"
 DEAD_LETTERS: Final = "dead.letters"
 
 KEEP_FOR_EVER_MS: Final = -1
@@ -45,5 +46,6 @@ TOPICS: Final = (
     Topic(RISK_COMMANDS, "scope", "avro", KEEP_FOR_EVER_MS),
     Topic(ORDERS_REQUESTS, "account_id", "avro", 30 * _DAY_MS),
     Topic(ORDERS_DECISIONS, "account_id", "avro", 30 * _DAY_MS),
+    Topic(ORDERS_EXECUTIONS, "account_id", "avro", 30 * _DAY_MS),
     Topic(DEAD_LETTERS, "source topic", "avro", KEEP_FOR_EVER_MS),
 )

@@ -7,7 +7,7 @@ import click
 
 from deploy.channels import refuse_past
 from deploy.commands.shared_options import plain_errors, state_option
-from deploy.desk import Desk
+from deploy.desk import FOLDER, Desk
 from deploy.local.stack import Stack
 from feeds.framing import frames_of
 from feeds.producer import FrameProducer
@@ -33,7 +33,7 @@ def command(scenario: str, seed: int, speed: str, state: Path) -> None:
     refuse_past(stack, plan.channel_id, plan.start_ns)
     frames = frames_of([session.block], plan.channel_id, start_ns=plan.start_ns, end_ns=plan.end_ns)
     factor = None if speed == "max" else float(speed)
-    with Desk(layout.bootstrap_servers, Path(layout.table_path)) as desk:
+    with Desk(layout.bootstrap_servers, Path(layout.table_path), stack.state / FOLDER) as desk:
         sender = None
         if factor is not None:
             sender = threading.Thread(target=desk.trade, args=(session.orders, plan.start_ns, factor), daemon=True)

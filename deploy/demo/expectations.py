@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from deploy.demo.story import LimitSeen, Story
-from schemas.records import AlertKind, Tier, Verdict
+from schemas.records import AlertKind, OrderDecision, Tier, Verdict
 
 ENFORCERS = ("gate", "enforce_orders")
 FIRST_TIGHTENING_MOVE = -0.005
@@ -30,6 +30,7 @@ def judge(story: Story, history: dict[str, int]) -> list[Expectation]:
         ("Critical held until the release", lambda: _critical_latched(story)),
         ("nothing was refused in the calm part", lambda: _calm_part_untouched(story)),
         ("both enforcers gave every order the same verdict", lambda: _enforcers_agree(story)),
+        ("both enforcers judged by the same positions", lambda: _positions_agree(story)),
         ("the desk was alerted", lambda: _alerted(story)),
         ("history holds every decision once", lambda: _history_once(story, history)),
         ("no message was refused", lambda: (story.dead_letters == 0, f"{story.dead_letters} dead letters")),
@@ -89,6 +90,24 @@ def _enforcers_agree(story: Story) -> tuple[bool, str]:
         if None in answers or len(answers) > 1:
             differ.append(f"{order.order_id}: " + " / ".join(d.reason if d else "no decision" for d in pair))
     return not differ, f"{len(story.orders)} orders" + (f", differ: {'; '.join(differ)}" if differ else "")
+
+
+def _positions_agree(story: Story) -> tuple[bool, str]:
+    """Compare what each account held and had working before each of its orders."""
+    differ, judged = [], 0
+    for order in story.orders:
+        before = [_before(story.decisions.get((order.order_id, enforcer))) for enforcer in ENFORCERS]
+        judged += bool(before[0] and before[0][0])
+        if before[0] is None or before[0] != before[1]:
+            differ.append(f"{order.order_id}: {before[0]} / {before[1]}")
+    return judged > 0 and not differ, f"{judged} orders met a position" + (f", differ: {differ[0]}" if differ else "")
+
+
+def _before(decision: OrderDecision | None) -> tuple[int | None, int | None, int | None] | None:
+    """Return position and working lots before the order; ``None`` when nobody answered it."""
+    if decision is None:
+        return None
+    return decision.position_before, decision.working_buy_before, decision.working_sell_before
 
 
 def _alerted(story: Story) -> tuple[bool, str]:

@@ -10,7 +10,7 @@ from typing import cast
 from deploy.demo.story import LimitSeen, Story
 from deploy.desk import Desk
 from deploy.observe import Seen, TickClock
-from gate._native import LimitRow
+from gate.rows import InstrumentRow
 from schemas import codec, topics
 from schemas.records import OrderDecision, RiskAlert, RiskState, Tier
 from schemas.ticks import decode_ticks
@@ -92,8 +92,8 @@ class Observer:
         if due_ns is not None:
             self._story.latency_ms["frame_to_gate"].append((written_ns - due_ns) / 1e6)
 
-    def _limits(self, state: RiskState, row: LimitRow) -> None:
-        known = [qty for qty in (row.envelope_qty, row.dynamic_qty) if qty is not None]
+    def _limits(self, state: RiskState, row: InstrumentRow) -> None:
+        known = [qty for qty in (row.envelope.order_qty, row.dynamic.order_qty) if qty is not None]
         seen = LimitSeen(state.instrument_id, state.tick_ns, Tier(row.tier), min(known, default=0), row.halted)
         before = next((s for s in reversed(self._story.limits) if s.instrument_id == state.instrument_id), None)
         if before is None or (before.max_order_qty, before.halted) != (seen.max_order_qty, seen.halted):

@@ -13,7 +13,7 @@ from deploy.demo import report as reports
 from deploy.demo.expectations import judge
 from deploy.demo.observer import TOPICS, Observer
 from deploy.demo.story import Story, clock
-from deploy.desk import Desk
+from deploy.desk import FOLDER, Desk
 from deploy.instruments import load_instruments
 from deploy.local.stack import Layout, Stack
 from deploy.observe import Tail, TickClock
@@ -77,7 +77,7 @@ def _play(stack: Stack, layout: Layout, session: Session, *, options: tuple[int,
     )
     ticks: list[bytes] = []
     with (
-        Desk(layout.bootstrap_servers, Path(layout.table_path)) as desk,
+        Desk(layout.bootstrap_servers, Path(layout.table_path), stack.state / FOLDER) as desk,
         Tail(layout.bootstrap_servers, TOPICS, from_start=False) as tail,
     ):
         clock_of_ticks = TickClock()

@@ -96,7 +96,8 @@ class Story:
         name = self.symbols.get(decision.instrument_id, str(decision.instrument_id))
         what = f"{order.side.value} {order.qty} {name} {order.order_type.value}" if order else name
         numbers = f" (limit {decision.limit}, order {decision.observed})" if decision.limit is not None else ""
-        return f"{clock(decision.ts_event_ns)}  {name}  REFUSED     {decision.order_id}: {what}: {decision.reason}{numbers}"
+        at_ns = order.ts_event_ns if order else decision.ts_event_ns  # the gate's own time is that of this machine
+        return f"{clock(at_ns)}  {name}  REFUSED     {decision.order_id}: {what}: {decision.reason}{numbers}"
 
 
 def clock(ts_ns: int) -> str:

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import confluent_kafka
 
-from deploy.instruments import envelope_commands, load_instruments
+from deploy.instruments import reference_commands
 from deploy.local.broker import start_broker
 from deploy.local.flink import FlinkCluster, FlinkPorts, repository
 from deploy.local.ports import answers, free_ports
@@ -115,7 +115,7 @@ class Stack:
             self.flink.start(taskmanagers)
             self._wait("broker", lambda: answers(layout.ports["broker"]))
             apply_topics(layout.bootstrap_servers, partitions=parallelism)
-            self._publish_envelopes(layout)
+            self._publish_grants(layout)
             self._write_settings(layout, overrides)
             for name, module in (("gate", "gate.sidecar"), ("history", "history.writer")):
                 self.start_process(name, module)
@@ -239,12 +239,12 @@ class Stack:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items()))
 
-    def _publish_envelopes(self, layout: Layout) -> None:
+    def _publish_grants(self, layout: Layout) -> None:
         producer = confluent_kafka.Producer({"bootstrap.servers": layout.bootstrap_servers, "log_level": 2})
-        for command in envelope_commands(load_instruments(), ts_ns=0):
+        for command in reference_commands(ts_ns=0):
             producer.produce(topics.RISK_COMMANDS, codec.encode(topics.RISK_COMMANDS, command), key=command.scope)
         if producer.flush(30):
-            raise StackError("the envelopes could not be published")
+            raise StackError("the reference data could not be published")
 
     def _caught_up(self, name: str) -> bool:
         process = self.book.find(name)

@@ -1,26 +1,34 @@
-/* Latency of lookup + check, measured inside C: a call from Python costs more than what is measured.
+/* Latency of the gate, measured inside C: a call from Python costs more than what is measured.
  *
- * Invariant: every sample is one `order_check` between two reads of the processor's clock, the clock's own cost included;
- * `bench_timer` gives that cost alone, by the same two reads with nothing between them.
- */
+ * Invariant: every sample is one judgement between two reads of the processor's clock, the clock's own cost included;
+ * BENCH_TIMER gives that cost alone. The order lies in the processor's first cache, as one that was just made does. Reports,
+ * writes of rows and the reading of the time stand outside of what is measured. */
 #ifndef TIDEGATE_BENCH_H
 #define TIDEGATE_BENCH_H
 
-#include "order_check.h"
+#include "tidegate_gate.h"
 
-/* Fill `samples` with the length of `count` empty measurements, in clock units. */
-void bench_timer(uint32_t *samples, size_t count);
+enum bench_mode {
+    BENCH_TIMER = 0,
+    BENCH_CHECK,
+    BENCH_SUBMIT,    /* closed again, outside of the sample */
+    BENCH_REWRITTEN, /* a check just after this process rewrote the row; wants a table that it may write */
+    BENCH_KILL,      /* from the call that kills the firm to the refusal of the next order; wants the same */
+    BENCH_VISIBLE,   /* from the time in the row's tick_ns, another process's, to the check that has it; in ns */
+    BENCH_BATCH,     /* checks back to back, no clock between them: no samples */
+    BENCH_MODES
+};
 
-/* Fill `samples` with the length of `count` checks, orders taken in turn from `orders`, in clock units. Returns the number
- * of orders accepted, so that the work cannot be optimised away. */
-uint64_t bench_checks(const struct limit_table *table, const struct order *orders, size_t order_count, int64_t now_ns,
-                      uint32_t *samples, size_t count);
+struct bench_orders {
+    const struct order *orders; /* taken in turn, each under an id of its own */
+    size_t count;
+};
 
-/* Return the ns that `count` checks take back to back, without a clock between them. */
-int64_t bench_batch(const struct limit_table *table, const struct order *orders, size_t order_count, int64_t now_ns,
-                    size_t count);
+/* Fill `samples` in clock units. Returns how many orders ended as they should: accepted, and for BENCH_KILL refused. */
+uint64_t bench_run(struct gate *gate, enum bench_mode mode, struct bench_orders load, uint32_t *samples, size_t count);
 
 /* Return ns per clock unit, measured over `span_ns` against the monotonic clock. */
 double bench_clock_unit_ns(int64_t span_ns);
+int64_t bench_now_ns(void);
 
 #endif

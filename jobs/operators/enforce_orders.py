@@ -1,11 +1,11 @@
-"""The operator of `enforce_orders`: orders keyed by account, states and commands broadcast to every instance."""
+"""The operator of `enforce_orders`: all orders and reports under one key, states and commands broadcast to every instance."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from pyflink.common import Row, Types
 from pyflink.datastream import KeyedBroadcastProcessFunction, OutputTag, RuntimeContext
-from pyflink.datastream.state import MapStateDescriptor
+from pyflink.datastream.state import ListStateDescriptor, MapStateDescriptor, ValueStateDescriptor
 
 from jobs.machines.order_desk import OrderDesk
 from jobs.operators.python_thread import PythonThread
@@ -15,33 +15,46 @@ from schemas.registry import ConfluentRegistry
 from schemas.units import NS_PER_MS
 
 DEAD_LETTERS = OutputTag("dead-letters", MESSAGE)
-RULES = MapStateDescriptor("rules-v1", Types.STRING(), Types.PICKLED_BYTE_ARRAY())
-"""Broadcast state: the newest state of each instrument and every applied command, as they came."""
+RULES = MapStateDescriptor("rules-v2", Types.STRING(), Types.PICKLED_BYTE_ARRAY())
+"""Broadcast state: the newest state of each instrument and every applied command, as the machine wants them kept."""
+FIRM: Final = "firm"
+"""The one key: limits of the firm as a whole bind its accounts together, so one ledger is the unit of consistency."""
 
 
 class EnforceOrders(KeyedBroadcastProcessFunction):
-    """Orders in, ``(account, decision)`` out; what cannot be read goes to the side output ``DEAD_LETTERS``."""
+    """Orders and reports in, ``(account, decision)`` out; what cannot be used goes to the side output ``DEAD_LETTERS``.
 
-    def __init__(self, *, ttl_ms: int, schema_registry_url: str) -> None:
+    The machine dies with the operator; Flink restores snapshot, entries and rules, and the first message rebuilds it.
+    """
+
+    def __init__(self, *, ttl_ms: int, epoch: int, schema_registry_url: str) -> None:
         self._ttl_ms = ttl_ms
+        self._epoch = epoch
         self._schema_registry_url = schema_registry_url
 
     def open(self, runtime_context: RuntimeContext) -> None:
-        """Make the desk; its rules come from the broadcast state with the first message."""
-        del runtime_context
+        """Make the desk; its rules come from the broadcast state, its ledger from the keyed one, with the first message."""
         registry = ConfluentRegistry(self._schema_registry_url) if self._schema_registry_url else None
         self._thread = PythonThread("enforce-orders")
-        self._desk = OrderDesk(ttl_ns=self._ttl_ms * NS_PER_MS, registry=registry)
-        self._rebuilt = False
+        self._desk = OrderDesk(ttl_ns=self._ttl_ms * NS_PER_MS, instance=f"epoch-{self._epoch}", registry=registry)
+        self._relearned = self._restored = False
+        self._snapshot = runtime_context.get_state(ValueStateDescriptor("ledger-v1", Types.PICKLED_BYTE_ARRAY()))
+        self._entries = runtime_context.get_list_state(ListStateDescriptor("entries-v1", Types.PICKLED_BYTE_ARRAY()))
 
     def process_element(self, value: Any, ctx: KeyedBroadcastProcessFunction.ReadOnlyContext) -> Iterator[Any]:
-        """Decide one order."""
+        """Take one order or report."""
         self._rebuild(ctx.get_broadcast_state(RULES))
+        self._restore()
         message = message_of(value)
-        decision, letters = self._thread.call(self._desk.decide, message.value, message.place)
-        for letter in letters:
+        outcome = self._thread.call(self._desk.apply, message.value, message.place)
+        if outcome.snapshot is not None:
+            self._snapshot.update(outcome.snapshot)
+            self._entries.clear()
+        elif outcome.entry is not None:
+            self._entries.add(outcome.entry)
+        for letter in outcome.letters:
             yield DEAD_LETTERS, Row(*letter)
-        if decision is not None:
+        for decision in outcome.decisions:
             yield Row(*decision)
 
     def process_broadcast_element(self, value: Any, ctx: KeyedBroadcastProcessFunction.Context) -> Iterator[Any]:
@@ -49,14 +62,22 @@ class EnforceOrders(KeyedBroadcastProcessFunction):
         rules = ctx.get_broadcast_state(RULES)
         self._rebuild(rules)
         message = message_of(value)
-        name, letters = self._thread.call(self._desk.learn, message.value, message.place)
-        if name is not None:
-            rules.put(name, message.value)
+        kept, letters = self._thread.call(self._desk.learn, message.value, message.place)
+        if kept is not None:
+            rules.put(*kept)
         for letter in letters:
             yield DEAD_LETTERS, Row(*letter)
 
+    def _restore(self) -> None:
+        if not self._restored:
+            snapshot, entries = self._snapshot.value(), self._entries.get()
+            kept = [bytes(entry) for entry in entries or ()]
+            if snapshot is not None or kept:
+                self._thread.call(self._desk.restore, None if snapshot is None else bytes(snapshot), kept)
+            self._restored = True
+
     def _rebuild(self, rules: Any) -> None:
-        if not self._rebuilt:
-            kept = [(str(name), bytes(raw)) for name, raw in rules.items()]
+        if not self._relearned:
+            kept = [(str(name), bytes(value)) for name, value in rules.items()]
             self._thread.call(self._desk.relearn, kept)
-            self._rebuilt = True
+            self._relearned = True

@@ -3,17 +3,21 @@
 import json
 import subprocess
 import sys
+from dataclasses import astuple
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from deploy.cli import COMMANDS, main
-from deploy.instruments import ReferenceDataError, envelope_commands, load_instruments
+from deploy.instruments import ReferenceDataError, load_accounts, load_instruments, reference_commands
 from deploy.local.broker import cluster_id
 from deploy.local.ports import answers, free_ports
 from deploy.local.processes import ProcessBook, Started, alive, end, start_ticks
 from deploy.observe import TickClock, percentiles
+from gate._native import LimitTable, scope_hash
+from gate.policy.limit_book import LimitBook
+from gate.rows import AccountRow, InstrumentRow
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 
@@ -51,20 +55,37 @@ def test_free_ports_are_different_and_silent() -> None:
     assert not any(answers(port) for port in ports)
 
 
-def test_every_instrument_has_an_envelope_and_commands_are_the_same_each_time() -> None:
-    instruments = load_instruments()
-    assert {"ALFA", "GOOG"} <= {i.symbol for i in instruments.values()}
-    commands = envelope_commands(instruments, ts_ns=0)
-    assert commands == envelope_commands(load_instruments(), ts_ns=0)
-    assert len({c.command_id for c in commands}) == len(instruments)
+def test_reference_data_is_granted_whole_by_two_people_and_the_same_each_time() -> None:
+    assert {"ALFA", "GOOG"} <= {i.symbol for i in load_instruments().values()}
+    assert {"account:DESK-1", "account:DESK-2", "firm"} <= {account.scope for account in load_accounts()}
+    commands = reference_commands(ts_ns=0)
+    assert commands == reference_commands(ts_ns=0)
+    assert len({c.command_id for c in commands}) == len(load_instruments()) + len(load_accounts())
+    book = LimitBook(LimitTable.private(16, 16), ttl_ns=1)
+    assert {book.apply_command(command).cause for command in commands} == {"applied"}
+    for instrument_id in load_instruments():
+        raw = book.table.read(instrument_id)
+        assert raw is not None
+        row = InstrumentRow.unpack(raw)
+        assert None not in (*row.envelope.values(), *row.stale_limits.values())
+        assert min(row.tick_size, row.lot_nano, row.qty_min, row.qty_step) > 0
+    for account in load_accounts():
+        raw = book.table.read_account(scope_hash(account.scope))
+        assert raw is not None
+        assert account.scope == "firm" or None not in astuple(AccountRow.unpack(raw))
+
+
+TIME = "valid_until = 2100-01-01T00:00:00Z\n"
 
 
 @pytest.mark.parametrize(
     ("instruments", "envelopes", "message"),
     [
-        ('[[instruments]]\nid = 1\nsymbol = "A"\nchannel = "C"\nclass = "x"\n', "", "no 'x'"),
-        ("[[instruments]\n", "", "instruments.toml"),
-        ("instruments = []\n", "[x]\nmax_order_qty = 1\n", "envelopes.toml: x: no"),
+        ('[[instruments]]\nid = 1\nsymbol = "A"\nchannel = "C"\nclass = "x"\n', TIME, "no 'x'"),
+        ("[[instruments]\n", TIME, "instruments.toml"),
+        ("instruments = []\n", TIME + "[x]\nqty_min = 1\n", "envelopes.toml: x: no"),
+        ("instruments = []\n", TIME + "[x]\nqty_mim = 1\n", "envelopes.toml: x: unknown qty_mim"),
+        ("instruments = []\n", "", "envelopes.toml: valid_until"),
     ],
 )
 def test_mistake_in_reference_data_is_named(tmp_path: Path, instruments: str, envelopes: str, message: str) -> None:
@@ -72,6 +93,20 @@ def test_mistake_in_reference_data_is_named(tmp_path: Path, instruments: str, en
     (tmp_path / "envelopes.toml").write_text(envelopes)
     with pytest.raises(ReferenceDataError, match=message):
         load_instruments(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (TIME + "[desk]\n", "accounts.toml: desk: must be account"),
+        (TIME + '["account:A"]\ncredits = 1\n', "accounts.toml: account:A: unknown credits"),
+        ("valid_until = 2100-01-01\n", "valid_until must be a time with a zone"),
+    ],
+)
+def test_mistake_in_the_accounts_is_named(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "accounts.toml").write_text(text)
+    with pytest.raises(ReferenceDataError, match=message):
+        load_accounts(tmp_path)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -6,55 +6,23 @@ from typing import Any
 
 import pytest
 
-from gate._native import LimitTable
-from gate.limit_book import LimitBook
+from gate import _native
+from gate._native import LimitTable, scope_hash
+from gate.policy.limit_book import LimitBook
+from gate.rows import InstrumentRow
 from gate.table_keeper import Arrival, Now, TableKeeper, topic_and_key
 from schemas import codec, topics
 from schemas.errors import Place
-from schemas.records import (
-    AlertKind,
-    CommandKind,
-    DeadLetter,
-    Envelope,
-    LimitSet,
-    OrderAction,
-    OrderRequest,
-    OrderSide,
-    OrderType,
-    RiskAlert,
-    RiskCommand,
-    RiskState,
-    Tier,
-    TierRule,
-)
+from schemas.records import AlertKind, CommandKind, DeadLetter, RiskAlert, RiskCommand, RiskState, Tier
 from schemas.registry import ConfluentRegistry
 from schemas.units import NS_PER_MS, NS_PER_S
+from tests.gate import policies
+from tests.gate.policies import ENVELOPE, LIMITS
 
 TTL_NS = 3 * NS_PER_S
 WALL_NS = 1_768_487_428 * NS_PER_S
-ENVELOPE = Envelope(LimitSet(500, 500), LimitSet(50, 100), (TierRule(Tier.NORMAL, 1000, 1000, halt=False),))
-STATE = RiskState(
-    instrument_id=1,
-    channel_id="SIM",
-    tick_ns=WALL_NS,
-    epoch=2,
-    tier=Tier.NORMAL,
-    tier_before=Tier.NORMAL,
-    latched=False,
-    stale=False,
-    degraded=False,
-    score=0.5,
-    score01=0.1,
-    p=0.3,
-    adverse_share=0.5,
-    ref_price=50 * NS_PER_S,
-    model_id="model-1",
-    causes=(),
-)
-COMMAND = RiskCommand(
-    "c1", CommandKind.SET_ENVELOPE, "instrument:1", WALL_NS, "maker", "checker", "start", None, ENVELOPE
-)
-ORDER = OrderRequest("o", "DESK-1", 1, 7, OrderAction.NEW, OrderSide.BUY, OrderType.MARKET, 200, None)
+STATE = replace(policies.STATE, tick_ns=WALL_NS, epoch=2)
+COMMAND = replace(policies.COMMAND, command_id="c1", ts_ns=WALL_NS)
 
 
 def at(ms: int) -> Now:
@@ -78,8 +46,17 @@ class Sidecar:
         timestamp_ms = arrival.pop("timestamp_ms", WALL_NS // NS_PER_MS + ms)
         return self.keeper.take(Arrival(place, raw, timestamp_ms, **arrival), at(ms))
 
-    def reason(self, ms: int) -> str:
-        return self.book.check(ORDER, at(ms).monotonic_ns, "gate").reason
+    def row(self) -> InstrumentRow:
+        raw = self.book.table.read(1)
+        assert raw is not None
+        return InstrumentRow.unpack(raw)
+
+    def column(self, ms: int) -> str:
+        """Return which column is in force on the clock of trading processes."""
+        row = self.row()
+        if row.halted:
+            return "halted"
+        return "stale" if row.stale or at(ms).monotonic_ns >= row.valid_until_ns else "dynamic"
 
 
 @pytest.fixture
@@ -96,21 +73,22 @@ def kinds(said: list[RiskAlert | DeadLetter] | list[RiskAlert]) -> list[AlertKin
 
 def test_state_is_valid_for_the_ttl_after_its_arrival(sidecar: Sidecar) -> None:
     assert sidecar.take(STATE, 500) == []
-    assert [sidecar.reason(ms) for ms in (500, 3499, 3500)] == ["ok", "ok", "max_order_size"]
-    row = sidecar.book.table.read(1)
-    assert row is not None
-    assert row.written_ns == at(500).monotonic_ns
+    assert [sidecar.column(ms) for ms in (500, 3499, 3500)] == ["dynamic", "dynamic", "stale"]
+    assert sidecar.row().written_ns == at(500).monotonic_ns
+    assert sidecar.row().ref_until_ns == at(500).monotonic_ns + 2 * NS_PER_S, (
+        "the reference price ages from its arrival"
+    )
 
 
 def test_state_of_the_topics_past_is_remembered_but_never_fresh() -> None:
     sidecar = Sidecar()
     sidecar.take(COMMAND, is_history=True)
     sidecar.take(replace(STATE, tier=Tier.CRITICAL), is_history=True)
-    assert sidecar.reason(0) == "halted"
+    assert sidecar.column(0) == "halted"
     sidecar.take(replace(STATE, tick_ns=WALL_NS + 1), is_history=True)
-    assert sidecar.reason(0) == "max_order_size"
+    assert sidecar.column(0) == "stale"
     sidecar.take(replace(STATE, tick_ns=WALL_NS + 2))
-    assert sidecar.reason(0) == "ok"
+    assert sidecar.column(0) == "dynamic"
 
 
 def test_silence_gives_one_alert_per_instrument_and_the_next_state_one_recovery(sidecar: Sidecar) -> None:
@@ -161,9 +139,9 @@ def test_command_outcome_is_told_once() -> None:
     assert applied.ts_ns == COMMAND.ts_ns
     assert sidecar.take(COMMAND) == []
     assert sidecar.take(replace(COMMAND, command_id="c2", kind=CommandKind.RELEASE)) == []
-    refused = sidecar.take(replace(COMMAND, command_id="c3", checker="maker"))
+    refused = sidecar.take(replace(COMMAND, command_id="c3", checker="Maker"))
     assert kinds(refused) == [AlertKind.COMMAND_REFUSED]
-    assert "both maker" in str(refused[0])
+    assert "refused, same_person: maker and checker are both maker" in str(refused[0])
     assert sidecar.keeper.counters()["commands_refused"] == 1
 
 
@@ -181,7 +159,7 @@ def test_what_a_past_life_told_is_applied_but_not_told_again() -> None:
     assert sidecar.take(COMMAND, is_history=True, was_told=True) == []
     assert sidecar.take_raw(topics.RISK_STATES, b"poison", is_history=True, was_told=True) == []
     sidecar.take(STATE)
-    assert sidecar.reason(0) == "ok"
+    assert sidecar.column(0) == "dynamic"
 
 
 @pytest.mark.parametrize(
@@ -207,7 +185,7 @@ def test_message_that_cannot_be_used_leaves_as_a_dead_letter_and_the_next_one_is
     assert letter.raw == raw
     assert topic_and_key(letter) == (topics.DEAD_LETTERS, topics.RISK_STATES)
     sidecar.take(STATE)
-    assert sidecar.reason(0) == "ok"
+    assert sidecar.column(0) == "dynamic"
     assert sidecar.keeper.counters()["dead_letters"] == 1
 
 
@@ -227,8 +205,8 @@ def test_live_gate_refuses_states_away_from_the_wall_clock(lag_ms: int, *, is_fr
     for sidecar in (live, replaying):
         sidecar.take(COMMAND)
         sidecar.take(replace(STATE, tick_ns=WALL_NS - lag_ms * NS_PER_MS))
-    assert replaying.reason(0) == "ok"
-    assert live.reason(0) == ("ok" if is_fresh else "max_order_size")
+    assert replaying.column(0) == "dynamic"
+    assert live.column(0) == ("dynamic" if is_fresh else "stale")
     assert live.keeper.counters()["states_lagging"] == (not is_fresh)
 
 
@@ -236,8 +214,67 @@ def test_live_gate_judges_late_commands_by_their_arrival_at_kafka() -> None:
     expiring = replace(COMMAND, expires_ns=WALL_NS + NS_PER_S)
     late = WALL_NS // NS_PER_MS + 1001
     assert kinds(Sidecar(live=True).take(expiring, timestamp_ms=late)) == [AlertKind.COMMAND_REFUSED]
-    assert kinds(Sidecar(live=True).take(expiring, timestamp_ms=late - 1)) == [AlertKind.COMMAND_APPLIED]
+    in_time = Sidecar(live=True).take(expiring, timestamp_ms=late - 1)
+    assert kinds(in_time) == [AlertKind.COMMAND_APPLIED, AlertKind.COMMAND_EXPIRED], "of its time nothing is left"
     assert kinds(Sidecar().take(expiring, timestamp_ms=late)) == [AlertKind.COMMAND_APPLIED]
+
+
+def raised(**changes: Any) -> RiskCommand:
+    """Return a loosening that ends five seconds after it was made."""
+    envelope = replace(ENVELOPE, limits=replace(LIMITS, max_order_qty=900))
+    plain = {"command_id": "c2", "envelope": envelope, "expires_ns": WALL_NS + 5 * NS_PER_S, **changes}
+    return replace(COMMAND, **plain)
+
+
+def test_end_of_a_loosening_is_told_once_and_the_row_falls_back(sidecar: Sidecar) -> None:
+    assert kinds(sidecar.take(raised(), 1_000)) == [AlertKind.COMMAND_APPLIED]
+    assert sidecar.keeper.scan(at(5_999)) == []
+    assert sidecar.row().envelope.order_qty == 900
+    (ended,) = sidecar.keeper.scan(at(6_000))
+    assert (ended.kind, ended.alert_id, ended.instrument_id) == (AlertKind.COMMAND_EXPIRED, "COMMAND_EXPIRED:c2", 1)
+    assert ended.ts_ns == at(6_000).wall_ns
+    assert "maker and checker" in ended.message
+    assert codec.decode(topics.RISK_ALERTS, codec.encode(topics.RISK_ALERTS, ended)) == ended
+    assert sidecar.row().envelope.order_qty == 500
+    assert sidecar.keeper.scan(at(9_000)) == []
+    assert sidecar.keeper.counters()["commands_ended"] == 1
+
+
+@pytest.mark.parametrize(("live", "ms", "until_ms"), [(False, 2_000, 7_000), (True, 2_000, 5_000)])
+def test_time_that_is_left_counts_from_event_time_in_a_replay_and_from_the_wall_clock_live(
+    ms: int, until_ms: int, *, live: bool
+) -> None:
+    sidecar = Sidecar(live=live)
+    order = replace(raised(), kind=CommandKind.APPROVE_ORDER, scope="order:O", envelope=None)
+    assert kinds(sidecar.take(order, ms)) == [AlertKind.COMMAND_APPLIED]
+    members = sidecar.book.table.set_members(_native.SET_APPROVED)
+    assert members == {scope_hash("order:O"): at(until_ms).monotonic_ns}
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_what_ended_before_a_restart_is_over_at_once_and_not_told_again(*, live: bool) -> None:
+    sidecar = Sidecar(live=live)
+    sidecar.take(COMMAND, 60_000, timestamp_ms=WALL_NS // NS_PER_MS, is_history=True, was_told=True)
+    said = sidecar.take(raised(), 60_000, timestamp_ms=WALL_NS // NS_PER_MS, is_history=True, was_told=True)
+    assert said == []
+    assert sidecar.row().envelope.order_qty == 500
+    assert sidecar.keeper.scan(at(60_001)) == []
+
+
+def test_refused_loosening_is_told_with_its_cause(sidecar: Sidecar) -> None:
+    for changes, cause in (({"checker": None}, "no_checker"), ({"expires_ns": None}, "no_expiry")):
+        (alert,) = sidecar.take(raised(**changes))
+        assert isinstance(alert, RiskAlert)
+        assert alert.kind is AlertKind.COMMAND_REFUSED
+        assert f"refused, {cause}: loosening limits.max_order_qty" in alert.message
+
+
+def test_alert_of_a_locate_names_its_instrument(sidecar: Sidecar) -> None:
+    (alert,) = sidecar.take(
+        replace(raised(), kind=CommandKind.LOCATE, scope="account:A", envelope=None, instrument_id=7, qty=5)
+    )
+    assert isinstance(alert, RiskAlert)
+    assert alert.instrument_id == 7
 
 
 def test_confluent_framing_is_read_when_a_registry_is_used() -> None:
@@ -245,4 +282,4 @@ def test_confluent_framing_is_read_when_a_registry_is_used() -> None:
     sidecar = Sidecar(registry=registry)
     sidecar.take_raw(topics.RISK_COMMANDS, codec.encode(topics.RISK_COMMANDS, COMMAND, registry))
     sidecar.take_raw(topics.RISK_STATES, codec.encode(topics.RISK_STATES, STATE, registry))
-    assert sidecar.reason(0) == "ok"
+    assert sidecar.column(0) == "dynamic"

@@ -17,7 +17,7 @@ import confluent_kafka
 import numpy as np
 import pytest
 
-from deploy.desk import Desk
+from deploy.desk import FOLDER, Desk
 from deploy.instruments import load_instruments
 from deploy.local.processes import alive
 from deploy.local.stack import JOBS, Layout, Stack
@@ -167,7 +167,7 @@ def market(stack: Stack) -> Market:
 
 @pytest.fixture(scope="module")
 def desk(stack: Stack) -> Iterator[Desk]:
-    with Desk(stack.layout.bootstrap_servers, Path(stack.layout.table_path)) as process:
+    with Desk(stack.layout.bootstrap_servers, Path(stack.layout.table_path), stack.state / FOLDER) as process:
         yield process
 
 

@@ -14,48 +14,29 @@ import confluent_kafka
 import pytest
 
 from gate import _native
-from gate._native import LimitTable, account_hash
+from gate._native import LimitTable, scope_hash
+from gate.rows import AccountRow, InstrumentRow
 from schemas import codec, topics
-from schemas.records import (
-    AlertKind,
-    CommandKind,
-    DeadLetter,
-    Envelope,
-    LimitSet,
-    RiskAlert,
-    RiskCommand,
-    RiskState,
-    Tier,
-    TierRule,
-)
+from schemas.records import AlertKind, CommandKind, DeadLetter, RiskAlert, RiskCommand, RiskState
+from tests.gate import policies
 
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[2]
 JARS = ROOT / "jars" / "broker"
 TTL_MS = 800
-ENVELOPE = Envelope(LimitSet(500, 500), LimitSet(50, 100), (TierRule(Tier.NORMAL, 1000, 1000, halt=False),))
-COMMAND = RiskCommand("c1", CommandKind.SET_ENVELOPE, "instrument:1", 5, "maker", "checker", "start", None, ENVELOPE)
-KILL = replace(COMMAND, command_id="k1", kind=CommandKind.KILL, scope="account:ROGUE", envelope=None)
-T0_NS = 1_768_487_428_000_000_000
-STATE = RiskState(
-    instrument_id=1,
-    channel_id="SIM",
-    tick_ns=T0_NS,
-    epoch=2,
-    tier=Tier.NORMAL,
-    tier_before=Tier.NORMAL,
-    latched=False,
-    stale=False,
-    degraded=False,
-    score=0.5,
-    score01=0.1,
-    p=0.3,
-    adverse_share=0.5,
-    ref_price=50_000_000_000,
-    model_id="model-1",
-    causes=(),
+COMMAND = replace(policies.COMMAND, command_id="c1", ts_ns=5)
+GRANT = replace(
+    COMMAND,
+    command_id="a1",
+    kind=CommandKind.SET_ACCOUNT,
+    scope="account:DESK-1",
+    envelope=None,
+    account=policies.ACCOUNT,
 )
+KILL = policies.alone(COMMAND, command_id="k1", kind=CommandKind.KILL, scope="account:ROGUE", envelope=None)
+T0_NS = 1_768_487_428_000_000_000
+STATE = replace(policies.STATE, tick_ns=T0_NS, epoch=2)
 
 
 class Stack:
@@ -120,23 +101,28 @@ def stack(tmp_path: Path, broker: Callable[[int], int]) -> Stack:
 
 def test_sidecar_rebuilds_serves_falls_silent_and_comes_back(stack: Stack) -> None:
     stack.send(COMMAND)
+    stack.send(GRANT)
     stack.send(KILL)
     stack.send(STATE)
     stack.send(b"poison")
     with stack.sidecar() as table:
-        assert reason(table) == "max_order_size", "a state of the topic's past is not fresh"
-        assert reason(table, account="ROGUE") == "killed"
+        assert column(table) == "stale", "a state of the topic's past is not fresh"
+        assert is_blocked(table)
+        assert not table.writer_dead(time.monotonic_ns())
+        granted = table.read_account(scope_hash("account:DESK-1"))
+        assert granted is not None
+        assert AccountRow.unpack(granted).credit == policies.ACCOUNT.credit
         stack.send(replace(STATE, tick_ns=T0_NS + 1))
-        wait_until(lambda: reason(table) == "ok")
-        wait_until(lambda: reason(table) == "max_order_size")
+        wait_until(lambda: column(table) == "dynamic")
+        wait_until(lambda: column(table) == "stale")
         wait_until(lambda: AlertKind.STATE_EXPIRED in kinds(stack.said()))
         stack.send(replace(STATE, tick_ns=T0_NS + 2))
-        wait_until(lambda: reason(table) == "ok")
+        wait_until(lambda: column(table) == "dynamic")
         wait_until(lambda: AlertKind.STATE_RECOVERED in kinds(stack.said()))
         with pytest.raises(_native.LimitTableError, match="another writer"):
             LimitTable.create(stack.table_path, 16)
     said = stack.said()
-    assert kinds(said).count(AlertKind.COMMAND_APPLIED) == 2
+    assert kinds(said).count(AlertKind.COMMAND_APPLIED) == 3
     (letter,) = [record for record in said if isinstance(record, DeadLetter)]
     assert (letter.topic, letter.offset, letter.raw) == (topics.RISK_STATES, 1, b"poison")
 
@@ -154,16 +140,22 @@ def test_sidecar_that_was_killed_comes_back_with_all_limits_and_tells_nothing_tw
     with LimitTable.attach(stack.table_path) as reader, stack.sidecar() as table:
         assert table.read(1) == before
         for view in (reader, table):
-            assert reason(view, account="ROGUE") == "killed"
+            assert is_blocked(view)
         stack.send(STATE)
-        wait_until(lambda: reason(reader) == "ok")
+        wait_until(lambda: column(reader) == "dynamic")
     assert [type(record) for record in stack.said()].count(DeadLetter) == 1
     assert kinds(stack.said()).count(AlertKind.COMMAND_APPLIED) == 2
 
 
-def reason(table: LimitTable, *, account: str = "DESK-1") -> str:
-    market = (_native.ORDER_NEW, _native.ORDER_BUY, _native.ORDER_MARKET, 200, 0)
-    return _native.REASONS[table.check(1, account_hash(account), *market, time.monotonic_ns())]
+def column(table: LimitTable) -> str:
+    """Return which column of the instrument's row is in force."""
+    raw = table.read(1)
+    assert raw is not None
+    return "dynamic" if time.monotonic_ns() < InstrumentRow.unpack(raw).valid_until_ns else "stale"
+
+
+def is_blocked(table: LimitTable) -> bool:
+    return table.set_find(_native.SET_BLOCKED, scope_hash("account:ROGUE")) is not None
 
 
 def kinds(said: list[codec.Record]) -> list[AlertKind]:

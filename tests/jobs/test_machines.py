@@ -1,33 +1,29 @@
-"""The machines of the jobs: restore equality at any cut, dead letters with their place, enforcement from stored rules."""
+"""The machines of the jobs: restore equality at any cut, dead letters with their place."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 import pytest
 
-from deploy.instruments import envelope_commands, load_instruments
 from feeds.framing import frames_of
 from feeds.merging import with_signals
 from feeds.simulator.session import simulate
 from jobs.machines.channel_features import ChannelFeatures, FrameOutcome
 from jobs.machines.channel_risk import RiskScoring, TickScaling
-from jobs.machines.order_desk import OrderDesk
 from models.folder import read_folder
 from models.inference import SimpleScorer, score_bytes
 from models.risk import TrackerSettings
 from schemas import codec, topics
 from schemas.errors import Place
 from schemas.frames import SignalFrame, decode_frame, encode_frame
-from schemas.records import DeadLetter, OrderDecision, RiskState
+from schemas.records import DeadLetter
 from schemas.signals import Signal, SignalKind
 from schemas.units import NS_PER_MS, NS_PER_S
 
 PLACE = Place(topics.MARKET_FRAMES, 0, 41)
 DEFAULT = Path(__file__).parents[2] / "models" / "default"
-EXAMPLES = codec.SCHEMA_ROOT
 
 
 @pytest.fixture(scope="module")
@@ -158,64 +154,3 @@ def test_ticks_that_cannot_be_read_become_dead_letters() -> None:
     letter = cast("DeadLetter", codec.decode(topics.DEAD_LETTERS, letters[0][1]))
     assert scaled is None
     assert (letter.source, letter.topic, letter.partition, letter.offset) == ("score_risk", topics.FEATURES_TICKS, 3, 9)
-
-
-def desk_with_rules() -> tuple[OrderDesk, dict[str, bytes]]:
-    desk, kept = OrderDesk(ttl_ns=3_000_000_000), dict[str, bytes]()
-    state = json.loads((EXAMPLES / "risk.states/examples/v1/high_alert.json").read_text())
-    messages = [(topics.RISK_STATES, codec.encode(topics.RISK_STATES, codec.from_plain(topics.RISK_STATES, state)))]
-    messages += [
-        (topics.RISK_COMMANDS, codec.encode(topics.RISK_COMMANDS, command))
-        for command in envelope_commands(load_instruments(), ts_ns=0)
-    ]
-    for offset, (topic, raw) in enumerate(messages):
-        name, letters = desk.learn(raw, Place(topic, 0, offset))
-        assert not letters
-        if name is not None:
-            kept[name] = raw
-    return desk, kept
-
-
-def decide(desk: OrderDesk, **changes: object) -> OrderDecision:
-    plain = json.loads((EXAMPLES / "orders.requests/examples/v1/market_sell.json").read_text())
-    raw = codec.encode(topics.ORDERS_REQUESTS, codec.from_plain(topics.ORDERS_REQUESTS, {**plain, **changes}))
-    message, letters = desk.decide(raw, Place(topics.ORDERS_REQUESTS, 0, 5))
-    assert not letters
-    assert message is not None
-    return cast("OrderDecision", codec.decode(topics.ORDERS_DECISIONS, message[1]))
-
-
-def test_order_meets_the_tier_in_force_and_a_restored_desk_answers_the_same() -> None:
-    desk, kept = desk_with_rules()
-    found = decide(desk)
-    assert (found.verdict, found.reason, found.limit, found.observed) == ("REJECT", "max_order_size", 50, 200)
-    restored = OrderDesk(ttl_ns=3_000_000_000)
-    restored.relearn(kept.items())
-    assert decide(restored) == found
-
-
-def test_order_long_after_the_last_state_meets_the_stale_column() -> None:
-    desk, _ = desk_with_rules()
-    state = cast(
-        "RiskState",
-        codec.from_plain(
-            topics.RISK_STATES, json.loads((EXAMPLES / "risk.states/examples/v1/high_alert.json").read_text())
-        ),
-    )
-    late = decide(desk, ts_event_ns=state.tick_ns + 4_000_000_000, qty=51)
-    assert late.stale
-    assert (late.reason, late.limit) == ("max_order_size", 50)
-
-
-def test_unknown_instrument_and_no_rules_are_refused() -> None:
-    desk, _ = desk_with_rules()
-    assert decide(desk, instrument_id=999).reason == "unknown_instrument"
-    assert decide(OrderDesk(ttl_ns=1)).reason == "unknown_instrument"
-
-
-def test_order_of_an_unknown_schema_becomes_a_dead_letter() -> None:
-    desk, _ = desk_with_rules()
-    message, letters = desk.decide(b"\xc3\x01" + bytes(8) + b"x", Place(topics.ORDERS_REQUESTS, 1, 2))
-    letter = cast("DeadLetter", codec.decode(topics.DEAD_LETTERS, letters[0][1]))
-    assert message is None
-    assert (letter.cause, letter.offset) == ("unknown_schema", 2)

@@ -14,7 +14,9 @@ from schemas.records import RiskState
 from schemas.registry import ConfluentRegistry
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "schemas"
-EXAMPLES = sorted(codec.SCHEMA_ROOT.glob("*/examples/v*/*.json"))
+PUBLISHED = sorted(codec.SCHEMA_ROOT.glob("*/examples/v*/*.json"))
+EXAMPLES = [path for path in PUBLISHED if path.parent.name == f"v{codec.versions_newest(path.parents[2].name)}"]
+OLDER = [path for path in PUBLISHED if path not in EXAMPLES]
 
 
 def _unbase64(plain: dict[str, Any]) -> dict[str, Any]:
@@ -37,6 +39,25 @@ def test_published_example_encodes_to_its_golden_bytes_and_back(path: Path) -> N
     assert codec.decode(topic, golden) == record
 
 
+@pytest.mark.parametrize("path", OLDER, ids=lambda p: f"{p.parents[2].name}-{p.parent.name}-{p.stem}")
+def test_message_of_an_older_version_is_still_read_and_says_what_it_said(path: Path) -> None:
+    topic = path.parents[2].name
+    said = _unbase64(json.loads(path.read_text()))
+    golden = (GOLDEN / f"{topic}.{path.parent.name}.{path.stem}.bin").read_bytes()
+    record = codec.decode(topic, golden)
+    assert _holds(codec.to_plain(record), said)
+    assert codec.decode(topic, codec.encode(topic, record)) == record
+
+
+def _holds(found: Any, said: Any) -> bool:
+    """Return whether every field of ``said`` is in ``found``, which may have more."""
+    if isinstance(said, dict):
+        return all(name in found and _holds(found[name], value) for name, value in said.items())
+    if isinstance(said, list):
+        return len(found) == len(said) and all(map(_holds, found, said))
+    return bool(found == said)
+
+
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: f"{p.parents[2].name}-{p.stem}")
 def test_published_example_survives_the_confluent_frame(path: Path) -> None:
     topic, record = _load(path)
@@ -50,13 +71,17 @@ def test_every_avro_topic_has_a_schema_and_an_example() -> None:
     for topic in topics.TOPICS:
         if topic.value == "avro":
             assert codec.versions(topic.name)
-            assert list((codec.SCHEMA_ROOT / topic.name).glob("examples/v1/*.json"))
+            for version in codec.versions(topic.name):
+                assert list((codec.SCHEMA_ROOT / topic.name).glob(f"examples/v{version}/*.json"))
 
 
 def test_record_classes_mirror_their_schemas_field_for_field() -> None:
     for topic, cls in codec.RECORD_OF.items():
-        fields = [f["name"] for f in json.loads(codec.schema_json(topic))["fields"]]
-        assert fields == [f.name for f in dataclasses.fields(cls)]
+        fields = json.loads(codec.schema_json(topic))["fields"]
+        assert [f["name"] for f in fields] == [f.name for f in dataclasses.fields(cls)]
+        assert [f.get("default", dataclasses.MISSING) for f in fields] == [
+            codec.to_plain(f.default) for f in dataclasses.fields(cls)
+        ]
 
 
 def test_schema_nobody_published_is_refused_by_fingerprint() -> None:
@@ -66,7 +91,7 @@ def test_schema_nobody_published_is_refused_by_fingerprint() -> None:
 
 
 def test_record_of_another_topic_is_refused() -> None:
-    _, order = _load(codec.SCHEMA_ROOT / "orders.requests/examples/v1/limit_buy.json")
+    _, order = _load(codec.SCHEMA_ROOT / "orders.requests/examples/v2/replace.json")
     with pytest.raises(MessageError, match="unknown_schema"):
         codec.decode(topics.RISK_STATES, codec.encode(topics.ORDERS_REQUESTS, order))
 

@@ -25,6 +25,9 @@ ROOMS = set(MAY_IMPORT)
 # A library listed here may be imported in these rooms alone.
 LIBRARY_ROOMS = {
     "pyflink": {"jobs", "benchmarks"},  # the benchmarks run rivals of the jobs
+    "nautilus_trader": {"benchmarks"},  # other engines, in an environment of their own
+    "vnpy": {"benchmarks"},
+    "vnpy_riskmanager": {"benchmarks"},
     "sklearn": {"features"},
     "matplotlib": {"features"},
     "torch": {"models"},

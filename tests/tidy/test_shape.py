@@ -16,9 +16,10 @@ PARAMETERS_MAX = 5
 PARAMETERS_POSITIONAL_MAX = 3
 
 PRINT_ALLOWED = ("deploy/commands/", "deploy/demo/", "deploy/build_default_model.py", "benchmarks/", "verify.py")
-CLOCK_FREE = ("schemas/", "features/", "models/tiers.py", "models/scaling.py", "models/risk.py", "gate/limit_book.py",
-              "gate/limits.py", "gate/reference.py", "feeds/framing.py", "feeds/simulator/", "jobs/machines/",
-              "jobs/operators/")  # fmt: skip
+CLOCK_FREE = ("schemas/", "features/", "models/tiers.py", "models/scaling.py", "models/risk.py",
+              "gate/policy/", "gate/reference/", "gate/causal.py", "gate/desk.py", "gate/reconcile.py", "gate/rows.py",
+              "gate/trail/decision_record.py", "gate/trail/outbox.py",
+              "feeds/framing.py", "feeds/simulator/", "jobs/machines/", "jobs/operators/")  # fmt: skip
 
 
 def tracked() -> list[Path]:

@@ -1,209 +1,236 @@
-/* Feeds the gate's core random rows, orders, kill switches and damaged table files; built with sanitizers.
+/* Feeds the gate's core random rows, accounts, sets, orders and reports, damaged files of tables and ledgers, and ledgers whose
+ * process was killed at work; built with sanitizers.
  *
- * A slow second opinion stands beside each decision: what is accepted is within the envelope, and only cancels pass a kill.
- * Prints `checks=... accepted=... attached=...`; exits 1 where a decision breaks a law. Usage: gate_fuzz SEED CHECKS FILE */
-#include "order_check.h"
+ * Laws: what was kept of the last order answers as the full judgement does; a check answers as the submit that follows; what is
+ * accepted is within the envelope; a cancel passes, a kill blocks; sums are those of their parts; what opens can be
+ * used, and an account that died while it was changed waits until it is reconciled.
+ * Prints counts; exits 1 where a law is broken. Usage: gate_fuzz SEED CHECKS FILE */
+#define _GNU_SOURCE
+#include "fuzz_ledger.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
 
-#define CAPACITY 48
-#define INSTRUMENTS 64 /* more than fit: puts are refused */
-#define ROUND_CHECKS 20000
+#define ROUND_CHECKS 6000
+#define CRASHES 6
+#define DAMAGES 40
 
-static uint64_t state;
+static struct fuzz_counts counts;
 
-static uint64_t draw(uint64_t below)
+static bool same_decision(const struct decision *a, const struct decision *b)
 {
-    state ^= state << 13; /* xorshift64 */
-    state ^= state >> 7;
-    state ^= state << 17;
-    return state % below;
+    return a->reason == b->reason && a->verdict == b->verdict && a->warned == b->warned && a->has_numbers == b->has_numbers &&
+           a->has_row == b->has_row && a->stale == b->stale && a->limit == b->limit && a->observed == b->observed &&
+           a->worst_price == b->worst_price && a->ref_price == b->ref_price && a->epoch == b->epoch && a->tick_ns == b->tick_ns &&
+           memcmp(&a->score, &b->score, sizeof a->score) == 0 && memcmp(a->model_id, b->model_id, sizeof a->model_id) == 0 &&
+           a->tier == b->tier && a->has_ledger == b->has_ledger && a->position_before == b->position_before &&
+           a->working_buy_before == b->working_buy_before && a->working_sell_before == b->working_sell_before;
 }
 
-static const int64_t EXTREMES[] = {0, -1, 1, 2, INT64_MIN, INT64_MAX, INT64_MIN + 1, INT64_MAX - 1, INT64_MAX / 10000 + 1};
-#define EXTREMES_COUNT (sizeof EXTREMES / sizeof *EXTREMES)
-
-static int64_t number(uint64_t below)
+/* The same order by the full judgement: in a gate that keeps nothing. */
+static struct decision check_in_full(const struct gate *gate, const struct order *order, int64_t now_ns)
 {
-    return draw(12) ? (int64_t)draw(below) : EXTREMES[draw(EXTREMES_COUNT)];
+    static struct quick nothing[FUZZ_POSITION_SLOTS_MAX];
+    struct gate forgetful = *gate;
+    struct decision decision;
+    require(gate->position_mask < FUZZ_POSITION_SLOTS_MAX, "the fuzz is sized for its gate");
+    forgetful.quicks = nothing;
+    gate_check(&forgetful, order, now_ns, &decision);
+    return decision;
 }
 
-static void require(bool held, const char *law)
+static void judge_order(struct gate *gate, const struct order *order, int64_t now_ns)
 {
-    if (held)
+    struct decision kept, checked = {0}, submitted = {0};
+    gate_check(gate, order, now_ns, &checked);
+    kept = checked;
+    struct decision full = check_in_full(gate, order, now_ns);
+    require(same_decision(&kept, &full), "the quick judgement is the full one");
+    gate_submit(gate, order, now_ns, &submitted);
+    require(same_decision(&checked, &submitted), "a check answers as the submit");
+    require(order_reason_word((int)submitted.reason) != NULL, "a reason has a word");
+    require(order->action != ORDER_CANCEL || submitted.reason == REASON_OK, "a cancel passes");
+    counts.checks++;
+    counts.accepted += submitted.reason == REASON_OK && order->action != ORDER_CANCEL;
+    if (submitted.reason != REASON_OK || order->action == ORDER_CANCEL)
         return;
-    fprintf(stderr, "broken: %s\n", law);
-    exit(1);
+    struct limit_row row;
+    require(limit_table_read(&gate->table, order->instrument_id, &row) == LIMIT_FOUND && !row.killed && !row.restricted,
+            "accepted on a row that is open");
+    require(order->qty > 0 && order->qty <= row.limits[LIMIT_ENVELOPE][LIMIT_ORDER_QTY], "accepted within the envelope");
+    require(atomic_load(&gate->table.header->firm_killed) == 0, "a kill blocks");
 }
 
-static struct limit_row random_row(uint32_t instrument_id)
-{
-    struct limit_row row = {.instrument_id = instrument_id, .tier = (uint8_t)draw(256)};
-    row.halted = !draw(8), row.killed = !draw(12), row.stale = !draw(5);
-    for (int column = 0; column < LIMIT_COLUMNS; column++) {
-        row.qty[column] = number(1000);
-        row.band_bps[column] = number(3000);
-    }
-    row.ref_price = number(1000000), row.valid_until_ns = number(2000);
-    row.epoch = number(9), row.tick_ns = number(9), row.written_ns = number(9);
-    row.score = (double)number(100) / 7;
-    for (int i = 0; i < LIMIT_MODEL_ID_BYTES; i++)
-        row.model_id[i] = (char)draw(128);
-    return row;
-}
-
-static bool same_limits(const struct limit_row *a, const struct limit_row *b)
-{
-    bool same = a->killed == b->killed && a->halted == b->halted && a->stale == b->stale && a->ref_price == b->ref_price &&
-                a->valid_until_ns == b->valid_until_ns && a->tier == (b->tier & 3);
-    for (int column = 0; column < LIMIT_COLUMNS; column++) {
-        int64_t qty = b->qty[column] < 0 ? LIMIT_UNSET : b->qty[column];
-        int64_t band = b->band_bps[column] < 0               ? LIMIT_UNSET
-                       : b->band_bps[column] > LIMIT_BAND_MAX ? LIMIT_BAND_MAX
-                                                              : b->band_bps[column];
-        same = same && a->qty[column] == qty && a->band_bps[column] == band;
-    }
-    return same && memcmp(a->model_id, b->model_id, LIMIT_MODEL_ID_BYTES) == 0;
-}
-
-/* What any accepted order must hold, said without the check's own arithmetic. */
-static void judge(const struct order *order, const struct decision *seen, bool firm_killed)
-{
-    require(order_reason_word((int)seen->reason) != NULL, "a reason has a word");
-    if (order->action == ORDER_CANCEL) {
-        require(seen->reason == REASON_OK, "a cancel always passes");
-        return;
-    }
-    require(!firm_killed || seen->reason == REASON_KILLED || seen->reason == REASON_INVALID_ORDER, "a kill blocks");
-    if (seen->reason != REASON_OK)
-        return;
-    const struct limit_row *row = &seen->row;
-    require(seen->has_row && !row->killed && !row->halted, "accepted on a row that is open");
-    require(order->qty > 0 && order->qty <= row->qty[LIMIT_ENVELOPE], "accepted within the envelope");
-    require(seen->stale || order->qty <= row->qty[LIMIT_DYNAMIC], "accepted within the dynamic limit");
-    require(!seen->stale || order->qty <= row->qty[LIMIT_STALE], "accepted within the stale limit");
-    if (order->type != ORDER_LIMIT)
-        return;
-    long double moved = (long double)order->price - row->ref_price; /* 64 bits of mantissa: exact for positive prices */
-    long double aggressive = order->side == ORDER_BUY ? moved : -moved;
-    long double most = (long double)row->ref_price * row->band_bps[LIMIT_ENVELOPE] / 10000;
-    require(row->ref_price > 0 && aggressive <= most * (1 + 1e-15L), "accepted within the envelope's band");
-}
-
-static struct order random_order(void)
-{
-    return (struct order){
-        .instrument_id = draw(30) ? (int64_t)draw(INSTRUMENTS + 2) : number(INT64_MAX),
-        .account_hash = draw(20) ? draw(400) + 1 : draw(UINT64_MAX),
-        .qty = number(1000),
-        .price = number(1000000),
-        .action = (int32_t)draw(draw(30) ? 3 : 256) - (draw(40) ? 0 : 2),
-        .side = (int32_t)draw(draw(30) ? 2 : 256) + 1,
-        .type = (int32_t)draw(draw(30) ? 2 : 256) + 1,
-    };
-}
-
-static int64_t run_round(int64_t *accepted)
+static void run_round(void)
 {
     struct limit_table table;
-    struct limit_row wanted[INSTRUMENTS + 1] = {{0}};
-    bool known[INSTRUMENTS + 1] = {false}, firm_killed = false;
-    require(limit_table_private(&table, CAPACITY) == LIMIT_OPEN_OK, "a private table opens");
+    struct gate gate;
+    require(limit_table_private(&table, (struct limit_capacity){FUZZ_INSTRUMENTS, FUZZ_ACCOUNTS}) == LIMIT_OPEN_OK, "a table opens");
+    struct gate_sizes sizes = draw(6) ? FUZZ_SIZES : (struct gate_sizes){2, 5, 12};
+    require(gate_open_on(&gate, &table, NULL, sizes) == GATE_OPEN_OK, "a gate opens");
+    fill_table(&table);
+    int64_t now_ns = 1000;
     for (int i = 0; i < ROUND_CHECKS; i++) {
-        if (!draw(3)) {
-            uint32_t id = 1 + (uint32_t)draw(INSTRUMENTS);
-            struct limit_row row = random_row(id), back;
-            bool put = limit_table_put(&table, &row);
-            require(put || !known[id], "a row that is there can be written again");
-            known[id] = known[id] || put;
-            if (put)
-                wanted[id] = row;
-            require((limit_table_read(&table, id, &back) == LIMIT_FOUND) == known[id], "what was put is found");
-            require(!known[id] || same_limits(&back, &wanted[id]), "what is read was put");
-        }
-        if (!draw(50))
-            limit_table_kill_firm(&table, firm_killed = !draw(6));
-        if (!draw(40))
-            (void)limit_table_kill_account(&table, draw(400) + 1);
-        if (!draw(40))
-            limit_table_rearm_account(&table, draw(400) + 1);
-        if (!draw(2000))
-            limit_table_accounts_fit(&table);
+        struct order order = random_order();
+        now_ns += draw(60) ? (int64_t)draw(400) : (int64_t)draw(2000000);
+        judge_order(&gate, &order, draw(200) ? now_ns : number(4000));
+        change_table(&table, now_ns);
+        for (int k = 0; k < 4; k++)
+            report_something(&gate);
+        if (!draw(500))
+            require_sums(&gate);
+    }
+    require_sums(&gate);
+    gate_close(&gate);
+    gate_close(&gate);
+    limit_table_close(&table);
+}
+
+/* Work on the ledger until somebody ends the process. */
+static void work_for_ever(struct gate *gate, struct limit_table *table)
+{
+    for (int64_t now_ns = 1000;; now_ns += (int64_t)draw(400)) {
         struct order order = random_order();
         struct decision decision;
-        order_check(&table, &order, number(2000), &decision);
-        judge(&order, &decision, firm_killed);
-        *accepted += decision.reason == REASON_OK;
+        gate_submit(gate, &order, now_ns, &decision);
+        report_something(gate);
+        if (!draw(40))
+            change_table(table, now_ns);
     }
-    limit_table_close(&table);
-    limit_table_close(&table);
-    return ROUND_CHECKS;
 }
 
-static uint8_t *bytes_of(const char *path, size_t *size)
+static void reconcile_all(struct gate *gate)
 {
-    FILE *file = fopen(path, "rb");
-    require(file && fseek(file, 0, SEEK_END) == 0, "the table's file is there");
-    *size = (size_t)ftell(file);
-    rewind(file);
-    uint8_t *bytes = malloc(*size);
-    require(bytes && fread(bytes, 1, *size, file) == *size, "the table's file can be read");
-    fclose(file);
-    return bytes;
+    struct account *accounts = ledger_accounts(gate->ledger);
+    for (uint32_t i = 0; i < gate->ledger->account_slots; i++) {
+        int64_t was;
+        uint64_t hash = atomic_load(&accounts[i].hash);
+        if (hash)
+            (void)gate_reconcile(gate, hash, 1, 0, true, &was); /* holding nothing needs no place */
+        require(hash == 0 || accounts[i].reconciled, "a reconciliation mends");
+    }
 }
 
-/* Damaged files: whatever opens must answer every question without leaving its bytes. */
-static int64_t attach_damaged(const char *path)
+/* Open what was left, use it, mend it. */
+static bool use_ledger(struct limit_table *table, const char *path, bool must_open)
+{
+    struct gate gate;
+    enum gate_open opened = gate_open_on(&gate, table, path, FUZZ_SIZES);
+    require(opened == GATE_OPEN_OK || (!must_open && opened == GATE_OPEN_LEDGER_SHAPE), "what was left is opened, or refused");
+    if (opened != GATE_OPEN_OK)
+        return false;
+    require_sums(&gate);
+    require_closed(&gate);
+    for (int half = 0; half < 2; half++) {
+        for (int i = 0; i < 200; i++) {
+            struct order order = random_order();
+            judge_order(&gate, &order, 2000000000 + i);
+            report_something(&gate);
+        }
+        require_sums(&gate);
+        reconcile_all(&gate);
+        require_sums(&gate);
+        gate_mark(&gate);
+        gate_new_day(&gate);
+    }
+    gate_close(&gate);
+    return true;
+}
+
+/* Kill a process while it submits; its successor adopts the ledger. */
+static void crash(struct limit_table *table, const char *path)
+{
+    struct gate gate;
+    remove(path);
+    for (int i = 0; i < CRASHES; i++) {
+        uint64_t child_state = draw(UINT64_MAX);
+        struct timespec pause = {0, (long)draw(3000000)};
+        pid_t child = fork();
+        if (child == 0) {
+            seed(child_state);
+            if (gate_open_on(&gate, table, path, FUZZ_SIZES) != GATE_OPEN_OK)
+                _exit(3);
+            work_for_ever(&gate, table);
+        }
+        require(child > 0, "a process starts");
+        nanosleep(&pause, NULL);
+        int status;
+        require(kill(child, SIGKILL) == 0 && waitpid(child, &status, 0) == child, "a process is ended");
+        require(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "it worked until it was killed");
+        (void)use_ledger(table, path, true);
+        counts.crashed++;
+    }
+}
+
+/* Flip bytes of a ledger: what opens must be usable, whatever it says. */
+static void damage_ledgers(struct limit_table *table, const char *path)
+{
+    size_t size;
+    uint8_t *whole = bytes_of(path, &size);
+    for (int i = 0; i < DAMAGES; i++) {
+        write_damaged(path, whole, size);
+        if (use_ledger(table, path, false))
+            counts.adopted++;
+    }
+    free(whole);
+    remove(path);
+}
+
+/* Damaged tables: whatever opens must answer every question without leaving its bytes. */
+static void damage_tables(const char *path)
 {
     struct limit_table writer, reader;
-    int64_t attached = 0;
-    require(limit_table_create(&writer, path, CAPACITY) == LIMIT_OPEN_OK, "a table is made");
-    for (uint32_t id = 1; id <= CAPACITY / 2; id++) {
-        struct limit_row row = random_row(id);
-        (void)limit_table_put(&writer, &row);
-    }
+    require(limit_table_create(&writer, path, (struct limit_capacity){FUZZ_INSTRUMENTS, FUZZ_ACCOUNTS}) == LIMIT_OPEN_OK, "a table is made");
+    fill_table(&writer);
     limit_table_close(&writer);
     size_t size;
     uint8_t *whole = bytes_of(path, &size);
-    for (int i = 0; i < 60; i++) {
-        size_t cut = draw(2) ? size : draw(size + 1);
-        FILE *file = fopen(path, "wb");
-        require(file && fwrite(whole, 1, cut, file) == cut, "a damaged file is written");
-        for (uint64_t flips = draw(6); flips && cut; flips--) {
-            size_t at = draw(2) ? draw(cut) : draw(cut < 192 ? cut : 192);
-            uint8_t byte = draw(3) ? (uint8_t)(whole[at] ^ (1u << draw(8))) : (uint8_t)draw(256);
-            require(fseek(file, (long)at, SEEK_SET) == 0 && fwrite(&byte, 1, 1, file) == 1, "a damaged file is written");
-        }
-        fclose(file);
+    for (int i = 0; i < DAMAGES; i++) {
         uint64_t found = 0;
+        struct gate gate;
+        write_damaged(path, whole, size);
         if (limit_table_attach(&reader, path, &found) != LIMIT_OPEN_OK)
             continue;
-        attached++;
+        counts.attached++;
+        require(gate_open_on(&gate, &reader, NULL, FUZZ_SIZES) == GATE_OPEN_OK, "a gate opens");
         for (int check = 0; check < 200; check++) {
             struct order order = random_order();
             struct decision decision;
-            order_check(&reader, &order, number(2000), &decision);
-            judge(&order, &decision, false);
+            gate_submit(&gate, &order, number(4000), &decision);
+            report_something(&gate);
         }
+        gate_close(&gate);
         limit_table_close(&reader);
     }
     free(whole);
     remove(path);
-    return attached;
 }
 
 int main(int argc, char **argv)
 {
     if (argc != 4)
         return 2;
-    state = strtoull(argv[1], NULL, 10) * UINT64_C(0x9E3779B97F4A7C15) | 1;
-    int64_t wanted = strtoll(argv[2], NULL, 10), checks = 0, accepted = 0, attached = 0;
-    while (checks < wanted) {
-        checks += run_round(&accepted);
-        attached += attach_damaged(argv[3]);
+    seed(strtoull(argv[1], NULL, 10));
+    int64_t wanted = strtoll(argv[2], NULL, 10);
+    char ledger_path[4096];
+    snprintf(ledger_path, sizeof ledger_path, "%s.ledger", argv[3]);
+    while (counts.checks < wanted) {
+        struct limit_table table;
+        for (int i = 0; i < 6; i++)
+            run_round();
+        require(limit_table_private(&table, (struct limit_capacity){FUZZ_INSTRUMENTS, FUZZ_ACCOUNTS}) == LIMIT_OPEN_OK, "a table opens");
+        fill_table(&table);
+        crash(&table, ledger_path);
+        damage_ledgers(&table, ledger_path);
+        limit_table_close(&table);
+        damage_tables(argv[3]);
     }
-    printf("checks=%lld accepted=%lld attached=%lld\n", (long long)checks, (long long)accepted, (long long)attached);
+    printf("checks=%lld accepted=%lld attached=%lld adopted=%lld crashed=%lld\n", (long long)counts.checks,
+           (long long)counts.accepted, (long long)counts.attached, (long long)counts.adopted, (long long)counts.crashed);
     return 0;
 }

@@ -1,0 +1,325 @@
+"""One decision rebuilt from history: rules, requests and reports of its account up to it, through the same desk.
+
+The rebuilt decision is compared with the stored one bit by bit. Each order is judged by the risk state that its stored decision
+names, by the commands of people up to its own time, and after the reports that its sender had seen. Invariant: what
+history does not hold is said, never guessed: an order without its decision or state, or a hole in the numbers, makes the
+answer "incomplete", whatever it looks like. Rejected: trusting the stored decision (it is what shall be checked).
+
+What is not in the topics cannot be rebuilt: positions set by hand, days begun by the trading process, lost sessions.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from enum import Enum
+from typing import Any, Final
+
+from gate._native import Gate
+from gate.causal import CausalOrder, Released
+from gate.desk import GateDesk
+from gate.rows import InstrumentRow
+from history.queries import text
+from jobs.machines.rule_book import RuleBook
+from schemas import codec, topics
+from schemas.errors import Place
+from schemas.orders import ExecutionSource, OrderDecision, OrderExecution, OrderRequest
+from schemas.records import RiskCommand, RiskState
+from schemas.units import NS_PER_S
+
+Ask = Callable[[str], list[dict[str, Any]]]
+"""Runs one statement of SQL and returns its rows by column name."""
+
+TTL_NS: Final = 3 * NS_PER_S
+_NOT_COMPARED: Final = {"seq", "decision_id", "instance", "decided_ns", "enforcer", "ts_event_ns"}
+"""Who decided, and by which clock; everything else must be equal."""
+_Message = OrderRequest | OrderExecution
+
+
+class NoDecisionError(LookupError):
+    """History holds no decision of this id."""
+
+
+@dataclass(slots=True)
+class Rebuilt:
+    """What came out.
+
+    Attributes:
+        stored: The decision as history holds it.
+        decision: The decision as rebuilt; ``None`` when its request is missing.
+        differs: Fields in which the two differ.
+        incomplete: What history lacks, a sentence each.
+        row: The limits in force, as the gate held them.
+        positions: Positions of the account before the decision.
+        features: Features of the tick that the risk state followed from.
+    """
+
+    stored: OrderDecision
+    decision: OrderDecision | None = None
+    differs: list[str] = field(default_factory=list)
+    incomplete: list[str] = field(default_factory=list)
+    row: InstrumentRow | None = None
+    positions: list[tuple[Any, ...]] = field(default_factory=list)
+    features: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether the decision was rebuilt bit by bit from a history that lacks nothing."""
+        return self.decision is not None and not self.differs and not self.incomplete
+
+
+def rebuild(decision_id: str, ask: Ask, *, ttl_ns: int = TTL_NS) -> Rebuilt:
+    """Rebuild a decision.
+
+    Args:
+        decision_id: Its id, or an order id that was answered once by this enforcer.
+        ask: Asks history.
+        ttl_ns: How long a risk state was fresh.
+
+    Raises:
+        NoDecisionError: There is no such decision, or the order id has several.
+    """
+    stored = _stored(decision_id, ask)
+    return _Rebuilder(stored, ask, ttl_ns).run()
+
+
+def plain_of(rebuilt: Rebuilt) -> dict[str, Any]:
+    """Return the answer as plain values, for JSON."""
+    decision = rebuilt.decision
+    return {
+        "equal": rebuilt.is_equal,
+        "incomplete": rebuilt.incomplete,
+        "differs": {
+            name: [_plain(getattr(rebuilt.stored, name)), _plain(getattr(decision, name))] for name in rebuilt.differs
+        },
+        "decision": codec.to_plain(decision) if decision else None,
+        "limits": None if rebuilt.row is None else _row_plain(rebuilt.row),
+        "positions": [list(held) for held in rebuilt.positions],
+        "features": rebuilt.features,
+    }
+
+
+class _Rebuilder:
+    def __init__(self, stored: OrderDecision, ask: Ask, ttl_ns: int) -> None:
+        self._stored, self._ask, self._ttl_ns = stored, ask, ttl_ns
+        self._out = Rebuilt(stored)
+        self._rules = RuleBook(ttl_ns=ttl_ns, source="replay")
+        gate = Gate(self._rules.table)
+        self._desk = GateDesk(gate, self._rules.table, enforcer=stored.enforcer, instance=stored.instance)
+        self._states_until: dict[int, tuple[int, int]] = {}
+        self._commands = self._known_commands()
+
+    def run(self) -> Rebuilt:
+        account = text(self._stored.account_id)
+        decisions = self._decisions(account)
+        requests = _records(
+            self._ask, "requests", f"account_id = {account} ORDER BY ts_event_ns, executions_seen, order_id"
+        )
+        executions = _records(
+            self._ask, "executions", f"account_id = {account} ORDER BY requests_sent, ts_event_ns, exec_id"
+        )
+        self._look_for_holes(decisions)
+        for message in _in_order(requests, executions):
+            if not isinstance(message, OrderRequest):
+                self._desk.report(message)
+                continue
+            answers = decisions.get((message.order_id, message.ts_event_ns), [])
+            answer = answers.pop(0) if answers else None
+            if self._judge(message, answer):
+                self._look_at_features()
+                return self._out
+        self._out.incomplete.append(f"the request of order {self._stored.order_id} is not in history")
+        return self._out
+
+    def _judge(self, order: OrderRequest, answer: OrderDecision | None) -> bool:
+        """Judge an order; true when it is the one asked for."""
+        if answer is None:
+            self._out.incomplete.append(f"order {order.order_id} has no decision of {self._stored.enforcer} in history")
+        else:
+            self._bring_state(answer)
+        self._bring_commands(order.ts_event_ns)
+        is_it = answer is not None and answer.decision_id == self._stored.decision_id
+        if is_it:
+            self._out.positions = [tuple(held) for held in self._desk.holdings()]
+            raw = self._rules.table.read(order.instrument_id)
+            self._out.row = InstrumentRow.unpack(raw) if raw else None
+        found = self._desk.submit(order, order.ts_event_ns)
+        if is_it:
+            self._out.decision = found
+            names = [one.name for one in fields(OrderDecision) if one.name not in _NOT_COMPARED]
+            self._out.differs = [name for name in names if getattr(found, name) != getattr(self._stored, name)]
+        elif answer is not None and (found.verdict, found.reason) != (answer.verdict, answer.reason):
+            told = f"{answer.verdict} {answer.reason}"
+            self._out.incomplete.append(
+                f"order {order.order_id} was {told}, and is {found.verdict} {found.reason} here"
+            )
+        return is_it
+
+    def _bring_state(self, answer: OrderDecision) -> None:
+        """Apply the risk states of the instrument up to the one that the decision names."""
+        number, until = answer.instrument_id, (answer.epoch, answer.tick_ns)
+        since = self._states_until.get(number, (0, 0))
+        if answer.tick_ns == 0 or until <= since:
+            return
+        where = (
+            f"instrument_id = {number} AND (epoch, tick_ns) > ({since[0]}, {_time(since[1])}) "
+            f"AND (epoch, tick_ns) <= ({until[0]}, {_time(until[1])}) ORDER BY epoch, tick_ns"
+        )
+        states = _records(self._ask, "risk_states", where)
+        if not states or (states[-1].epoch, states[-1].tick_ns) != until:
+            self._out.incomplete.append(f"the risk state of instrument {number} at {answer.tick_ns} is not in history")
+        for state in states:
+            self._learn(topics.RISK_STATES, state)
+        self._states_until[number] = until
+
+    def _bring_commands(self, until_ns: int) -> None:
+        while self._commands and self._commands[0].ts_ns <= until_ns:
+            self._learn(topics.RISK_COMMANDS, self._commands.pop(0))
+
+    def _learn(self, topic: str, record: RiskState | RiskCommand) -> None:
+        self._rules.learn(codec.encode(topic, record), Place(topic))
+
+    def _known_commands(self) -> list[RiskCommand]:
+        return _records(self._ask, "commands", "1 ORDER BY ts_ns, command_id")
+
+    def _decisions(self, account: str) -> dict[tuple[str, int], list[OrderDecision]]:
+        """Return the decisions of the enforcer on the account, by order and the time of its request.
+
+        The gate in a trading process notes its own time: there, an order's decisions come in their order.
+        """
+        where = (
+            f"account_id = {account} AND enforcer = {text(self._stored.enforcer)} "
+            f"AND instance = {text(self._stored.instance)} ORDER BY seq"
+        )
+        found: list[OrderDecision] = _records(self._ask, "decisions", where)
+        sql = f"SELECT order_id, ts_event_ns FROM requests_once WHERE account_id = {account} ORDER BY ts_event_ns"  # noqa: S608
+        times: dict[str, list[int]] = {}
+        for row in self._ask(sql):
+            times.setdefault(row["order_id"], []).append(_ns(row["ts_event_ns"]))
+        by_request: dict[tuple[str, int], list[OrderDecision]] = {}
+        for decision in found:
+            at = times.get(decision.order_id) or [decision.ts_event_ns]
+            key = decision.order_id, at.pop(0) if len(at) > 1 else at[0]
+            by_request.setdefault(key, []).append(decision)
+        return by_request
+
+    def _look_for_holes(self, decisions: dict[tuple[str, int], list[OrderDecision]]) -> None:
+        """Say when numbers before the decision are missing: orders of this account may be among them."""
+        until = self._stored.seq
+        where = (
+            f"enforcer = {text(self._stored.enforcer)} AND instance = {text(self._stored.instance)} AND seq <= {until}"
+        )
+        (row,) = self._ask(f"SELECT uniqExact(seq) AS found FROM decisions_once WHERE {where} AND seq > 0")  # noqa: S608
+        if int(row["found"]) < until:
+            self._out.incomplete.append(
+                f"{until - int(row['found'])} of the {until} decisions before are not in history"
+            )
+        if not decisions:
+            self._out.incomplete.append("history holds no decision of the account")
+
+    def _look_at_features(self) -> None:
+        stored = self._stored
+        if not stored.tick_ns:
+            return
+        where = (
+            f"instrument_id = {stored.instrument_id} AND tick_ns = {_time(stored.tick_ns)} AND epoch = {stored.epoch}"
+        )
+        rows = self._ask(f"SELECT * FROM ticks_once WHERE {where}")  # noqa: S608
+        if rows:
+            self._out.features = rows[0]
+        else:
+            self._out.incomplete.append(f"the features of tick {stored.tick_ns} are not in history")
+
+
+def _stored(name: str, ask: Ask) -> OrderDecision:
+    where = f"decision_id = {text(name)} OR order_id = {text(name)} ORDER BY enforcer, instance, seq"
+    found: list[OrderDecision] = _records(ask, "decisions", where)
+    if not found:
+        raise NoDecisionError(f"history holds no decision {name}")
+    exact = [decision for decision in found if decision.decision_id == name]
+    if not exact and len(found) > 1:
+        ids = ", ".join(decision.decision_id or decision.enforcer for decision in found)
+        raise NoDecisionError(f"order {name} has several decisions, name one: {ids}")
+    return (exact or found)[0]
+
+
+def _in_order(requests: list[OrderRequest], executions: list[OrderExecution]) -> list[_Message]:
+    """Return the messages of the account in its sender's order."""
+    merged: list[Released[_Message]] = []
+    order: CausalOrder[_Message] = CausalOrder(waiting_max=len(requests) + len(executions) + 1)
+    arrivals: list[_Message] = sorted([*requests, *executions], key=lambda one: one.ts_event_ns)
+    for one in arrivals:
+        if isinstance(one, OrderRequest):
+            merged += order.offer_request(one.account_id, one.executions_seen, one)
+        elif one.source is ExecutionSource.DROP_COPY:
+            merged.append(Released(one))
+        else:
+            merged += order.offer_report(one.account_id, one.requests_sent, one)
+    return [released.item for released in merged]
+
+
+def _records(ask: Ask, table: str, where: str) -> list[Any]:
+    """Return the rows of a table as the records that they were."""
+    topic = _TOPIC_OF[table]
+    return [
+        codec.from_plain(topic, _PLAIN_OF.get(table, dict)(row))
+        for row in map(_without_times, _rows(ask, table, where))
+    ]
+
+
+def _rows(ask: Ask, table: str, where: str) -> list[dict[str, Any]]:
+    return ask(f"SELECT * FROM {table}_once WHERE {where}")  # noqa: S608 - names of ours, texts are quoted
+
+
+def _without_times(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: _ns(value) if name.endswith("_ns") and isinstance(value, str) else value for name, value in row.items()
+    }
+
+
+def _state_plain(row: dict[str, Any]) -> dict[str, Any]:
+    names = ("name", "value", "z", "share", "adverse")
+    causes = zip(*(row[f"causes.{name}"] for name in names), strict=True)
+    plain = {name: value for name, value in row.items() if not name.startswith("causes.")}
+    return plain | {"causes": [dict(zip(names, cause, strict=True)) for cause in causes]}
+
+
+def _command_plain(row: dict[str, Any]) -> dict[str, Any]:
+    return row | {name: json.loads(row[name]) if row[name] else None for name in ("envelope", "account")}
+
+
+_TOPIC_OF: Final = {
+    "requests": topics.ORDERS_REQUESTS,
+    "executions": topics.ORDERS_EXECUTIONS,
+    "decisions": topics.ORDERS_DECISIONS,
+    "risk_states": topics.RISK_STATES,
+    "commands": topics.RISK_COMMANDS,
+}
+_PLAIN_OF: Final[dict[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {
+    "risk_states": _state_plain,
+    "commands": _command_plain,
+}
+
+
+def _ns(shown: str) -> int:
+    """Return a time that ClickHouse shows as ``YYYY-MM-DD hh:mm:ss.nnnnnnnnn`` (UTC) in ns."""
+    whole, _, rest = shown.partition(".")
+    seconds = int(datetime.fromisoformat(f"{whole}+00:00").timestamp())
+    return seconds * NS_PER_S + int((rest or "0").ljust(9, "0")[:9])
+
+
+def _time(ns: int) -> str:
+    return f"fromUnixTimestamp64Nano(toInt64({ns}), 'UTC')"
+
+
+def _plain(value: Any) -> Any:
+    return value.name if isinstance(value, Enum) else value
+
+
+def _row_plain(row: InstrumentRow) -> dict[str, Any]:
+    columns = ("envelope", "dynamic", "stale_limits")
+    found = {one.name: getattr(row, one.name) for one in fields(row)}
+    return {
+        name: {one.name: getattr(value, one.name) for one in fields(value)} if name in columns else _plain(value)
+        for name, value in found.items()
+    }

@@ -1,0 +1,15 @@
+"""What the gate's keeping side raises."""
+
+
+class TableFullError(RuntimeError):
+    """The limit table has no room for another instrument or account; its orders are refused as unknown.
+
+    Attributes:
+        what: What has no row, for example ``instrument 7``.
+        capacity: How many of its kind the table holds.
+    """
+
+    def __init__(self, what: str, capacity: int) -> None:
+        super().__init__(f"no room for {what}: the limit table holds {capacity}")
+        self.what = what
+        self.capacity = capacity
