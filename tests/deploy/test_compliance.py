@@ -56,6 +56,7 @@ def test_every_rule_of_the_gate_answers_some_requirement_and_no_other_is_named()
     assert not [rule for rule in RULES if rule not in written]
 
 
+@pytest.mark.slow
 def test_every_named_test_exists() -> None:
     requirements = read_requirements()
     outcomes = find_tests(requirements, Path(__file__).parents[2])
@@ -70,6 +71,7 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_named_tests_get_their_own_outcome_and_files_and_parameters_their_worst(tree: Path) -> None:
     (tree / "tests/test_broken.py").write_text("import no_such_module\ndef test_x(): pass\n")
     wanted = {

@@ -271,6 +271,7 @@ def test_too_little_data_is_refused_plainly() -> None:
         select_features(market(1, duration_s=60), SMALL)
 
 
+@pytest.mark.slow
 def test_report_and_figure_are_the_same_to_the_byte(found: SelectionReport) -> None:
     pytest.importorskip("matplotlib", reason="matplotlib is in the train group")
     from features.select.plot import plot

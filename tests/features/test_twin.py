@@ -217,6 +217,7 @@ def test_kernel_and_twin_agree_on_any_short_stream(events: list[Row], per_frame:
     compare([*framed(rows, per_frame=lambda: per_frame), beat(len(rows), ts + TICK_NS)])
 
 
+@pytest.mark.slow
 @settings(max_examples=45, deadline=None)
 @given(st.integers(0, 2**32))
 def test_kernel_and_twin_agree_on_hostile_streams_with_gaps_repeats_and_silences(seed: int) -> None:
@@ -238,6 +239,7 @@ def test_hostile_streams_reach_every_state_and_counter() -> None:
     assert [name for name, count in seen.items() if not count] == ["bound_hit", "signals_refused"]
 
 
+@pytest.mark.slow
 def test_kernel_and_twin_agree_on_a_minute_of_the_flash_crash() -> None:
     session = simulate("flash_crash", 11, duration_s=60)
     plan = session.scenario

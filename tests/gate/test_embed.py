@@ -9,6 +9,8 @@ import pytest
 from gate._native import LimitTable, scope_hash
 from gate.rows import UNLIMITED, AccountRow, InstrumentRow, Limits
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 S = 10**9
 FAR_NS = 2**62

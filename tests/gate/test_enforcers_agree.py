@@ -14,6 +14,7 @@ def test_gate_and_enforcer_give_equal_decisions_on_the_same_history(seed: int) -
     assert {"ok", "self_match", "max_order_size", "parent_qty", "reduce_only"} <= set(comparison.reasons)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("every", [1, 7])
 def test_enforcer_that_is_killed_again_and_again_still_gives_equal_decisions(every: int) -> None:
     comparison = Comparison(3, restart_every=every)
@@ -22,6 +23,7 @@ def test_enforcer_that_is_killed_again_and_again_still_gives_equal_decisions(eve
     assert comparison.reasons["ok"] > 5
 
 
+@pytest.mark.slow
 def test_limit_of_the_firm_binds_accounts_alike_when_messages_come_in_the_order_of_sending() -> None:
     comparison = Comparison(5, restart_every=97, firm_value=2 * 10**10)
     comparison.run(1_200)

@@ -44,6 +44,7 @@ def meant(number: int) -> int:
     return BASKET_VALUE * 10**9 // STOCKS // stock(number).ref_price
 
 
+@pytest.mark.slow
 def test_basket_of_58_million_currency_passes_as_it_was_meant(wide_gate: Gate) -> None:
     wide_gate.grant(grant(basket_value=60_000_000 * MICROS))
     for number in range(1, STOCKS + 1):
@@ -114,6 +115,7 @@ def send_children(gate: Gate, strategy_of: object) -> int:
     return accepted
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not has_native(), reason="gate._native has no Gate")
 @pytest.mark.parametrize(("repeats_max", "accepted"), [(50, 212 * 50), (UNLIMITED, 212 * 100)])
 def test_four_million_children_in_45_minutes_are_stopped(repeats_max: int, accepted: int) -> None:

@@ -50,6 +50,7 @@ def letter_of(outcome: FrameOutcome) -> DeadLetter:
     return cast("DeadLetter", codec.decode(topics.DEAD_LETTERS, message[1]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("every", [1, 17, 90])
 @pytest.mark.parametrize("recording", ["raw_frames", "raw_with_signals"])
 def test_machine_restored_from_what_the_operator_keeps_gives_the_same_ticks(

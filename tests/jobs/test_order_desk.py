@@ -138,6 +138,7 @@ def test_unknown_instrument_account_and_no_rules_are_refused(flink: Flink) -> No
     assert Flink().send(ORDER)[0].reason == "unknown_instrument"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("log_bytes_min", [1, 3_000, 10**9])
 def test_machine_killed_at_any_message_decides_as_if_it_had_lived_while_rules_go_on_changing(
     log_bytes_min: int,

@@ -14,6 +14,8 @@ from schemas.records import RiskState, Tier
 from schemas.ticks import Ticks
 from schemas.units import NS_PER_S
 
+pytestmark = pytest.mark.slow
+
 DEFAULT = Path(__file__).parents[2] / "models" / "default"
 CRASHING = 1
 EVERY_TICK = TrackerSettings(epoch=0, heartbeat_ns=1)

@@ -22,6 +22,8 @@ from schemas.events import TickStatus
 from schemas.records import AlertKind, CommandKind, RiskAlert, RiskCommand, RiskState, Tier
 from schemas.ticks import Ticks, encode_ticks
 
+pytestmark = pytest.mark.slow
+
 DEFAULT = Path(__file__).parents[2] / "models" / "default"
 SETTINGS = TrackerSettings(epoch=3, heartbeat_ns=1_000_000_000)
 F = len(SCORED_NAMES)

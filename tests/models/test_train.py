@@ -18,6 +18,8 @@ from models.scaling import Scaler
 from models.train import _fit, train_from_ticks
 from schemas.ticks import Ticks
 
+pytestmark = pytest.mark.slow
+
 COUNT = len(SCORED_NAMES)
 TICKS = 640
 Make = Callable[..., Ticks]

@@ -7,6 +7,8 @@ import pytest
 from deploy.training import calm_sessions
 from models.train import train_from_ticks
 
+pytestmark = pytest.mark.slow
+
 torch = pytest.importorskip("torch", reason="torch is in the train group")
 
 
