@@ -20,6 +20,7 @@ from models.folder import ModelFolder
 from models.tiers import STATE_BYTES, TierMachine
 from models.wire import ScaledTicks, Scores
 from schemas.events import TickStatus
+from schemas.people import Fault, fault_of_expiry, fault_of_two
 from schemas.records import AlertKind, CommandKind, FeatureCause, RiskAlert, RiskCommand, RiskState, Tier
 
 SCORE01_FULL: Final = 6.0
@@ -85,7 +86,7 @@ class RiskTracker:
             ticks: One or more ticks of the channel.
             scores: Row by row.
             commands: Every ``RELEASE`` known so far, in any order; each takes effect once, at the first tick at or
-                after its ``ts_ns``.
+                after its ``ts_ns``, where two people, a reason and an end stand behind it.
         """
         states: list[RiskState] = []
         alerts: list[RiskAlert] = []
@@ -176,7 +177,9 @@ class RiskTracker:
         ]
         for command in sorted(due, key=lambda c: (c.ts_ns, c.command_id)):
             own.released_ns = command.ts_ns
-            alerts.command(command, applied=own.machine.release(), tier=own.machine.tier)
+            fault = fault_of_two(command, "a release") or fault_of_expiry(command, "a release")
+            released = fault is None and own.machine.release()
+            alerts.command(command, released, fault, tier=own.machine.tier)
 
     def _state(self, own: _Own, row: "_Row", before: Tier, *, score: tuple[float, float]) -> RiskState:
         p, adverse_share = score
@@ -294,10 +297,11 @@ class _Alerts:
             told = told | flag if active else (told & ~flag if ended else told)
         return told
 
-    def command(self, command: RiskCommand, *, applied: bool, tier: Tier) -> None:
+    def command(self, command: RiskCommand, released: bool, fault: Fault | None, *, tier: Tier) -> None:  # noqa: FBT001
         """Tell what became of a release."""
-        kind = AlertKind.COMMAND_APPLIED if applied else AlertKind.COMMAND_REFUSED
-        what = "released to HIGH_ALERT" if applied else "nothing to release: the tier is not CRITICAL"
+        kind = AlertKind.COMMAND_APPLIED if released else AlertKind.COMMAND_REFUSED
+        refused = fault.detail if fault else "nothing to release: the tier is not CRITICAL"
+        what = "released to HIGH_ALERT" if released else refused
         self._add(kind, tier, f"{command.command_id} by {command.maker}: {what}", cause=f":{command.command_id}")
 
     def _add(self, kind: AlertKind, tier: Tier, message: str, *, cause: str = "") -> None:

@@ -1,13 +1,13 @@
 """Commands of people: which causes refuse them, who must stand behind them, and what their scopes mean. Pure.
 
-Invariants: what loosens has two people behind it and a reason; what tightens has one; nobody is two people by writing his
-name in another case. Rejected: trusting the sender of a command to have checked that (the topic has several writers).
+Invariant: what loosens has two people behind it and a reason; what tightens has one (``schemas.people``).
 """
 
 from dataclasses import dataclass
 from typing import Final
 
 from gate._native import pair_hash, scope_hash
+from schemas.people import Fault, fault_of_expiry, fault_of_one, fault_of_two
 from schemas.records import RiskCommand
 
 INSTRUMENT_ID_MAX: Final = 2**32 - 1
@@ -102,11 +102,7 @@ def require_maker(command: RiskCommand) -> None:
     Raises:
         CommandRefusedError: ``no_maker`` or ``same_person``.
     """
-    maker = _identity(command.maker)
-    if not maker:
-        raise CommandRefusedError("no_maker", f"{command.kind} needs a maker")
-    if command.checker is not None and _identity(command.checker) == maker:
-        raise CommandRefusedError("same_person", f"maker and checker are both {command.maker}")
+    _refuse(fault_of_one(command))
 
 
 def require_two(command: RiskCommand, what: str) -> None:
@@ -115,11 +111,7 @@ def require_two(command: RiskCommand, what: str) -> None:
     Raises:
         CommandRefusedError: ``no_maker``, ``same_person``, ``no_checker`` or ``no_reason``.
     """
-    require_maker(command)
-    if command.checker is None or not _identity(command.checker):
-        raise CommandRefusedError("no_checker", f"{what} needs a second person")
-    if not command.reason.strip():
-        raise CommandRefusedError("no_reason", f"{what} needs a reason")
+    _refuse(fault_of_two(command, what))
 
 
 def require_expiry(command: RiskCommand, what: str) -> int:
@@ -128,10 +120,11 @@ def require_expiry(command: RiskCommand, what: str) -> int:
     Raises:
         CommandRefusedError: ``no_expiry``.
     """
-    if command.expires_ns is None:
-        raise CommandRefusedError("no_expiry", f"{what} needs an end (expires_ns)")
+    _refuse(fault_of_expiry(command, what))
+    assert command.expires_ns is not None, "an end was demanded"
     return command.expires_ns
 
 
-def _identity(person: str) -> str:
-    return " ".join(person.split()).casefold()
+def _refuse(fault: Fault | None) -> None:
+    if fault is not None:
+        raise CommandRefusedError(*fault)

@@ -69,9 +69,9 @@ def run(
 
 
 def release(
-    tick: int, *, command_id: str = "r1", scope: str = "instrument:1", expires_ns: int | None = None
+    tick: int, *, command_id: str = "r1", scope: str = "instrument:1", expires_ns: int | None = 10**6 * TICK_NS
 ) -> RiskCommand:
-    return RiskCommand(command_id, CommandKind.RELEASE, scope, tick * TICK_NS, "ann", None, "looked", expires_ns, None)
+    return RiskCommand(command_id, CommandKind.RELEASE, scope, tick * TICK_NS, "ann", "bob", "looked", expires_ns, None)
 
 
 def kinds(alerts: list[RiskAlert]) -> list[AlertKind]:
@@ -250,3 +250,24 @@ def _bare(tail: Tail) -> ModelFolder:
     prior = Prior(np.zeros(COUNT), np.ones(COUNT))
     levels = TierLevels(enter=(0.0, 3.0, 5.0, 8.0), leave=(0.0, 2.0, 3.0, 5.0))
     return ModelFolder("test", Path(), {1: prior}, tail, tail, levels)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"maker": " "}, "needs a maker"),
+        ({"checker": None}, "needs a second person"),
+        ({"checker": " ANN "}, "maker and checker are both ann"),
+        ({"reason": ""}, "needs a reason"),
+        ({"expires_ns": None}, "needs an end"),
+    ],
+)
+def test_release_without_two_people_a_reason_and_an_end_is_refused_and_told(
+    tracker: RiskTracker, change: dict[str, object], words: str
+) -> None:
+    run(tracker, [CRITICAL])
+    command = replace(release(5), **change)  # type: ignore[arg-type]
+    states, alerts = run(tracker, [CALM] * 8, first=2, commands=(command,))
+    assert [words in alert.message for alert in alerts if alert.kind is AlertKind.COMMAND_REFUSED] == [True]
+    assert states[-1].latched
+    assert states[-1].tier is Tier.CRITICAL

@@ -55,7 +55,7 @@ def ticks_of(values: npt.NDArray[np.float64], *, instrument: int = 77, start: in
 
 
 def release(ts_ns: int) -> RiskCommand:
-    return RiskCommand("r-1", CommandKind.RELEASE, "instrument:1", ts_ns, "maker", "checker", "calm", None, None)
+    return RiskCommand("r-1", CommandKind.RELEASE, "instrument:1", ts_ns, "maker", "checker", "calm", 2**62, None)
 
 
 def play(
