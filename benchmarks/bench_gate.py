@@ -125,7 +125,8 @@ def _batches(gate: Gate, load: bytes, samples: int) -> Figures:
 def _visible(table: LimitTable, samples: int) -> Figures:
     with Gate(table) as gate:
         gate_load.take_positions(gate, 1)
-        return _told("publish_to_visible", *_run(gate, VISIBLE, gate_load.orders(1, 1, 7), count=samples)[:2])
+        load = gate_load.orders(1, 1, 7)
+        return _told("publish_to_visible", *_run(gate, VISIBLE, load, count=samples, refused_max=1e-3)[:2])
 
 
 def _scale(instruments: int, samples: int, seed: int) -> dict[str, float]:
