@@ -7,7 +7,7 @@ from pathlib import Path
 from deploy.training import CALM_SESSION_S, calm_sessions, simulated_ticks
 from feeds.simulator.scenario import load_scenario
 from models.card import Evaluation, write_card
-from models.evaluate import rises, states_of
+from models.evaluation.replay import rises, states_of
 from models.folder import ModelFolder
 from models.inference import LocalScorer
 from models.train import train_from_ticks

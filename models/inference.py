@@ -34,7 +34,7 @@ class LocalScorer:
 
     def __init__(self, folder: Path, model_id: str) -> None:
         self._model_id = model_id
-        self._session = _load(folder / ONNX_FILE)
+        self._session = load_session(folder / ONNX_FILE, str(folder / ONNX_FILE))
 
     def score(self, ticks: ScaledTicks) -> Scores:
         """Return the network's scores."""
@@ -91,6 +91,25 @@ def scaled_of(raw: bytes, model: ModelFolder) -> ScaledTicks:
     return Scaler(model.priors).step(ticks)
 
 
+def load_session(source: Path | bytes, name: str) -> Any:
+    """Return an ONNX Runtime session of a file or its bytes, on one thread that does not spin.
+
+    Raises:
+        ModelError: It cannot be loaded; with ``name``.
+    """
+    # Imported here, on the thread that will use it: see jobs.operators.python_thread.
+    runtime = importlib.import_module("onnxruntime")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    whole = source if isinstance(source, bytes) else str(source)
+    try:
+        return runtime.InferenceSession(whole, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime has no public base class for its errors
+        raise ModelError(f"{name}: {error}") from error
+
+
 def score_bytes(raw: bytes, model: ModelFolder, scorer: Scorer) -> bytes:
     """Return the encoded scores of encoded ticks: the body of the SQL function ``vae_score``.
 
@@ -98,20 +117,6 @@ def score_bytes(raw: bytes, model: ModelFolder, scorer: Scorer) -> bytes:
         MessageError: ``raw`` holds neither scaled ticks nor feature ticks.
     """
     return encode_scores(scorer.score(scaled_of(raw, model)))
-
-
-def _load(path: Path) -> Any:
-    runtime = importlib.import_module(
-        "onnxruntime"
-    )  # here, on the thread that will use it: see jobs.operators.python_thread
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
-    try:
-        return runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime has no public base class for its errors
-        raise ModelError(f"{path}: {error}") from error
 
 
 def _finite(scores: Scores) -> Scores:

@@ -4,15 +4,17 @@ Location and scale follow the transformed feature by exponentially weighted step
 crisis of seconds cannot drag the ruler it is measured with (its influence is at most ``CLIP`` steps of half-life 30
 minutes; no freezing by tier is needed, so no loop leads from tiers back to scaling). Invariant: a tick is scored
 against what was known before it. Cold start: an instrument of the model's prior is scored once the features' own
-windows are filled, another after a warm-up; a feature that was null so long begins its own warm-up with its first
-value, and scores 0 until then.
+windows are filled, another after a warm-up, or, where earlier sessions are known (``Past``), from its group's prior as
+soon, with short-lived trust in it; a feature that was null so long begins its own warm-up with its first value, and scores
+0 until then. With a ``Past`` the time of day is taken out first, by what earlier sessions showed of it.
 
 Rejected: a rolling median (O(window) memory per feature) and mean and deviation (one outlier moves them at will).
 """
 
+import itertools
 import struct
 from dataclasses import dataclass, field
-from typing import Final, Self
+from typing import Any, Final, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -63,15 +65,14 @@ class Prior:
     scale: Vector = field(repr=False)
 
 
-@dataclass(slots=True)
-class _Ruler:
-    """``ticks`` counts scoreable ticks, ``seen`` the values of each feature, up to where its step settles."""
+class Past(Protocol):
+    """What earlier sessions taught beyond the priors (``models.past``)."""
 
-    ticks: int
-    seen: Vector
-    location: Vector
-    scale: Vector
-    settled: bool = False
+    def cold_prior(self, instrument_id: int) -> Prior | None:
+        """Return where an instrument without a prior of its own starts, or None."""
+
+    def unseason(self, moved: Vector, tick_ns: npt.NDArray[np.int64], instrument_id: npt.NDArray[np.uint32]) -> Vector:
+        """Return ``(rows, features)`` transformed values without their time of day."""
 
 
 def transform(values: Vector) -> Vector:
@@ -81,11 +82,17 @@ def transform(values: Vector) -> Vector:
 
 
 class Scaler:
-    """The rulers of one channel's instruments."""
+    """The rulers of one channel's instruments: arrays of a row an instrument, stepped a tick at a time.
 
-    def __init__(self, priors: dict[int, Prior]) -> None:
+    ``ticks`` counts an instrument's scoreable ticks, ``seen`` the values of each feature, up to where its step settles.
+    """
+
+    def __init__(self, priors: dict[int, Prior], past: Past | None = None) -> None:
         self._priors = priors
-        self._rulers: dict[int, _Ruler] = {}
+        self._past = past
+        self._slots: dict[int, int] = {}
+        self._ticks = np.zeros(0, dtype=np.int64)
+        self._seen, self._location, self._scale = np.zeros((3, 0, len(SCORED)))
         self._last_tick_ns = -1
 
     def step(self, ticks: Ticks) -> ScaledTicks:
@@ -94,19 +101,29 @@ class Scaler:
         A stale row is neither scored nor learned from. A null feature scores 0. Only the scored features go on.
         """
         keep = np.flatnonzero(ticks.tick_ns > self._last_tick_ns)
-        values = ticks.values[keep, : len(SCORED)]
+        values, tick_ns, instrument_id = (
+            ticks.values[keep, : len(SCORED)],
+            ticks.tick_ns[keep],
+            ticks.instrument_id[keep],
+        )
         moved = transform(values)
+        if self._past is not None:
+            moved = self._past.unseason(moved, tick_ns, instrument_id)
         z = np.zeros(values.shape, dtype=np.float32)
         scored = np.zeros(len(keep), dtype=np.bool_)
-        for row, source in enumerate(keep):
-            if not ticks.status[source] & TickStatus.STALE:
-                scored[row] = self._row(int(ticks.instrument_id[source]), moved[row], z[row])
+        live = np.flatnonzero(ticks.status[keep] & TickStatus.STALE == 0)
+        slots = self._slots_of(instrument_id[live])
+        cuts = np.flatnonzero(np.diff(tick_ns[live])) + 1
+        for first, end in itertools.pairwise((0, *cuts.tolist(), len(live))):
+            for group in _distinct(slots[first:end]):
+                rows = live[first:end][group]
+                scored[rows], z[rows] = self._tick(slots[first:end][group], moved[rows])
         if len(keep):
-            self._last_tick_ns = int(ticks.tick_ns[keep[-1]])
+            self._last_tick_ns = int(tick_ns[-1])
         return ScaledTicks(
             channel_id=ticks.channel_id,
-            tick_ns=ticks.tick_ns[keep],
-            instrument_id=ticks.instrument_id[keep],
+            tick_ns=tick_ns,
+            instrument_id=instrument_id,
             status=ticks.status[keep],
             ref_price=ticks.ref_price[keep],
             values=values,
@@ -114,16 +131,25 @@ class Scaler:
             scored=scored,
         )
 
+    def ruler(self, instrument_id: int) -> Prior:
+        """Return a copy of what an instrument is measured with now.
+
+        Raises:
+            KeyError: No tick of it was learned from.
+        """
+        slot = self._slots[instrument_id]
+        return Prior(self._location[slot].copy(), self._scale[slot].copy())
+
     def to_bytes(self) -> bytes:
         """Return the whole state."""
-        parts = [_HEADER.pack(_VERSION, len(SCORED), len(self._rulers), self._last_tick_ns)]
-        for instrument_id, ruler in self._rulers.items():
-            parts.append(_ENTRY.pack(instrument_id, ruler.ticks))
-            parts += [ruler.seen.tobytes(), ruler.location.tobytes(), ruler.scale.tobytes()]
+        parts = [_HEADER.pack(_VERSION, len(SCORED), len(self._slots), self._last_tick_ns)]
+        for instrument_id, slot in self._slots.items():
+            parts.append(_ENTRY.pack(instrument_id, int(self._ticks[slot])))
+            parts += [column[slot].tobytes() for column in (self._seen, self._location, self._scale)]
         return b"".join(parts)
 
     @classmethod
-    def from_bytes(cls, raw: bytes, priors: dict[int, Prior]) -> Self:
+    def from_bytes(cls, raw: bytes, priors: dict[int, Prior], past: Past | None = None) -> Self:
         """Return the scaler that wrote ``raw``.
 
         Raises:
@@ -137,50 +163,81 @@ class Scaler:
         size = _ENTRY.size + 24 * features
         if len(raw) != _HEADER.size + count * size:
             raise ValueError("scaler state is cut short")
-        made = cls(priors)
+        made = cls(priors, past)
         made._last_tick_ns = last_tick_ns
-        for start in range(_HEADER.size, len(raw), size):
-            instrument_id, ticks = _ENTRY.unpack_from(raw, start)
-            rows = np.frombuffer(raw, np.float64, 3 * features, start + _ENTRY.size).reshape(3, features).copy()
-            settled = bool(rows[0].min() >= SETTLED_TICKS)
-            made._rulers[instrument_id] = _Ruler(ticks, rows[0], rows[1], rows[2], settled)
+        made._grow(count)
+        for slot, start in enumerate(range(_HEADER.size, len(raw), size)):
+            instrument_id, made._ticks[slot] = _ENTRY.unpack_from(raw, start)
+            rows = np.frombuffer(raw, np.float64, 3 * features, start + _ENTRY.size).reshape(3, features)
+            made._seen[slot], made._location[slot], made._scale[slot] = rows
+            made._slots[instrument_id] = slot
         return made
 
-    def _row(self, instrument_id: int, moved: Vector, z_out: npt.NDArray[np.float32]) -> bool:
+    def _tick(self, slots: npt.NDArray[np.intp], moved: Vector) -> tuple[npt.NDArray[np.bool_], Vector]:
+        """Score and learn one row each of distinct instruments; return which are scored, and the scores."""
+        # A view where all instruments are there in order, as they nearly always are: no copies in and out.
+        whole = len(slots) == len(self._slots) and bool((slots == np.arange(len(slots))).all())
+        rows: Any = slice(0, len(slots)) if whole else slots
+        seen, location, scale = self._seen[rows], self._location[rows], self._scale[rows]
         known = ~np.isnan(moved)
-        ruler = self._rulers.get(instrument_id)
-        if ruler is None:
-            ruler = self._rulers[instrument_id] = self._new_ruler(instrument_id)
-        first = known & (ruler.seen == 0)
+        first = known & (seen == 0)
         if first.any():
-            ruler.location[first], ruler.scale[first] = moved[first], SCALE_MIN
-        z = np.where(known, (moved - ruler.location) / ruler.scale, 0.0)
-        warm = ruler.ticks >= WARMUP_TICKS
-        if warm:
-            z_out[:] = np.clip(np.where(ruler.seen >= WARMUP_TICKS, z, 0.0), -Z_MAX, Z_MAX)
-        step = STEP if ruler.settled else _learning_steps(ruler.seen)
+            location, scale = np.where(first, moved, location), np.where(first, SCALE_MIN, scale)
+        z = np.where(known, (moved - location) / scale, 0.0)
+        scored = self._ticks[rows] >= WARMUP_TICKS
+        judged = scored[:, None] & (seen >= WARMUP_TICKS)
+        unsettled = seen.min(axis=1) < SETTLED_TICKS
+        step: Any = _learning_steps(seen) if unsettled.any() else STEP
         bounded = np.clip(z, -CLIP, CLIP)
-        ruler.location += np.where(known, step * bounded * ruler.scale, 0.0)
-        ruler.scale *= np.where(known, np.exp(step * (np.abs(bounded) - MEAN_ABS_NORMAL)), 1.0)
-        np.maximum(ruler.scale, SCALE_MIN, out=ruler.scale)
-        if not ruler.settled:
-            ruler.seen += known
-            ruler.settled = bool(ruler.seen.min() >= SETTLED_TICKS)
-        ruler.ticks += 1
-        return warm
+        self._location[rows] = location + np.where(known, step * bounded * scale, 0.0)
+        grown = scale * np.where(known, np.exp(step * (np.abs(bounded) - MEAN_ABS_NORMAL)), 1.0)
+        self._scale[rows] = np.maximum(grown, SCALE_MIN)
+        self._seen[rows] += known & unsettled[:, None]
+        self._ticks[rows] += 1
+        return scored, np.where(judged, np.clip(z, -Z_MAX, Z_MAX), 0.0)
 
-    def _new_ruler(self, instrument_id: int) -> _Ruler:
-        prior = self._priors.get(instrument_id)
+    def _slots_of(self, instrument_id: npt.NDArray[np.uint32]) -> npt.NDArray[np.intp]:
+        ids = instrument_id.tolist()
+        new = [i for i in dict.fromkeys(ids) if i not in self._slots]
+        if new:
+            self._grow(len(self._slots) + len(new))
+        for one in new:
+            slot = self._slots[one] = len(self._slots)
+            self._ticks[slot], self._seen[slot], self._location[slot], self._scale[slot] = self._start(one)
+        return np.array([self._slots[i] for i in ids], dtype=np.intp)
+
+    def _grow(self, count: int) -> None:
+        more = count - len(self._ticks)
+        if more > 0:
+            more = max(more, len(self._ticks))
+            self._ticks = np.concatenate([self._ticks, np.zeros(more, dtype=np.int64)])
+            rows = np.zeros((more, len(SCORED)))
+            self._seen, self._location, self._scale = (
+                np.concatenate([column, rows]) for column in (self._seen, self._location, self._scale)
+            )
+
+    def _start(self, instrument_id: int) -> tuple[int, Vector, Vector, Vector]:
+        """Return ticks, seen, location and scale of an instrument at its first tick."""
+        prior, worth = self._priors.get(instrument_id), float(SETTLED_TICKS)
+        if prior is None and self._past is not None:
+            prior, worth = self._past.cold_prior(instrument_id), float(WARMUP_TICKS)
         if prior is None:
             nothing = np.zeros(len(SCORED))
-            return _Ruler(0, nothing, nothing.copy(), np.full(len(SCORED), SCALE_MIN))
+            return 0, nothing, nothing, np.full(len(SCORED), SCALE_MIN)
         fitted = np.isfinite(prior.location) & np.isfinite(prior.scale)
-        return _Ruler(
+        return (
             WARMUP_TICKS - WINDOW_TICKS,
-            np.where(fitted, float(SETTLED_TICKS), 0.0),
+            np.where(fitted, worth, 0.0),
             np.where(fitted, prior.location, 0.0),
             np.where(fitted, prior.scale, SCALE_MIN),
         )
+
+
+def _distinct(slots: npt.NDArray[np.intp]) -> list[Any]:
+    """Return selections of rows in which no instrument comes twice: all of them, or each alone in a malformed tick."""
+    if len(set(slots.tolist())) == len(slots):
+        return [slice(None)] if len(slots) else []
+    return [[row] for row in range(len(slots))]
 
 
 def _learning_steps(seen: Vector) -> Vector:

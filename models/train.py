@@ -15,10 +15,10 @@ import torch
 
 from features.spec import SCORED
 from models.calibrate import fit_tail
-from models.export import export
+from models.export import export, export_window
 from models.folder import ONNX_FILE, ModelFolder, write_folder
 from models.inference import LocalScorer, SimpleScorer
-from models.net import LATENT, TickVae
+from models.net import LATENT, WINDOW_LATENT, TickVae, WindowVae
 from models.scaling import SCALE_MIN, Prior, Scaler, transform
 from models.tiers import TierLevels
 from models.wire import ScaledTicks
@@ -81,6 +81,59 @@ def train_from_ticks(
     write_folder(model)
     parameters = sum(parameter.numel() for parameter in net.parameters())
     return model, TrainReport(len(_rows(learning)), len(_rows(held_out)), parameters, loss, difference)
+
+
+@dataclass(frozen=True, slots=True)
+class WindowTraining:
+    """How a ``WindowVae`` is trained.
+
+    Attributes:
+        steps: Steps of ``BATCH`` windows each, drawn anew with replacement.
+        beta: Weight of the divergence.
+        unknown_part: Part of the windows whose instrument is hidden, so that number 0 learns to stand for anyone.
+    """
+
+    steps: int = 600
+    beta: float = 1.0
+    unknown_part: float = 0.2
+
+
+def train_window_vae(
+    windows: npt.NDArray[np.float32],
+    numbers: npt.NDArray[np.int64],
+    seed: int,
+    *,
+    training: WindowTraining = WindowTraining(),
+) -> bytes:
+    """Return a ``WindowVae`` as ONNX, trained on windows of calm sessions; the same input and seed give the same bytes.
+
+    Args:
+        windows: ``(n, ticks, features)`` robust scores.
+        numbers: ``(n,)`` numbers of instruments, from 1.
+        seed: Of weights, batches and noise.
+        training: How.
+
+    Raises:
+        ValueError: ONNX differs from torch.
+    """
+    torch.manual_seed(seed)
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(mode=True)
+    net = WindowVae(windows.shape[1], windows.shape[2], int(numbers.max(initial=0)))
+    optimiser = torch.optim.Adam(net.parameters(), lr=LEARNING_RATE)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, training.steps)
+    generator = torch.Generator().manual_seed(seed)
+    data, who = torch.from_numpy(windows), torch.from_numpy(numbers)
+    for _ in range(training.steps):
+        drawn = torch.randint(len(data), (BATCH,), generator=generator)
+        hidden = torch.rand(BATCH, generator=generator) < training.unknown_part
+        noise = torch.randn(BATCH, WINDOW_LATENT, generator=generator)
+        loss = net.loss(data[drawn], torch.where(hidden, 0, who[drawn]), noise, beta=training.beta)
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        schedule.step()
+    return export_window(net)[0]
 
 
 def _priors(messages: list[Ticks]) -> dict[int, Prior]:

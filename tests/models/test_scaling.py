@@ -81,28 +81,28 @@ def test_null_scores_zero_and_does_not_move_the_ruler(model: ModelFolder, make_t
     z = with_null.step(make_ticks(values)).z
     without.step(make_ticks(values[:WINDOW_TICKS]))
     assert not z[WINDOW_TICKS:, 3].any()
-    assert with_null._rulers[1].location[3] == without._rulers[1].location[3]
+    assert with_null.ruler(1).location[3] == without.ruler(1).location[3]
 
 
 def test_stale_rows_are_neither_scored_nor_learned_from(model: ModelFolder, make_ticks: Make) -> None:
     scaler = Scaler(model.priors)
     scaler.step(make_ticks(calm(200, 7)))
-    before = scaler._rulers[1].location.copy()
+    before = scaler.ruler(1).location
     stale = scaler.step(make_ticks(calm(10, 8) * 50, first=201, status=int(TickStatus.STALE)))
     assert not stale.scored.any()
     assert not stale.z.any()
-    assert (scaler._rulers[1].location == before).all()
+    assert (scaler.ruler(1).location == before).all()
 
 
 def test_crisis_of_15_s_moves_the_ruler_by_less_than_a_fifth_of_a_scale(model: ModelFolder, make_ticks: Make) -> None:
     scaler = Scaler(model.priors)
     scaler.step(make_ticks(calm(200, 9)))
-    ruler = scaler._rulers[1]
-    location, scale = ruler.location.copy(), ruler.scale.copy()
+    before = scaler.ruler(1)
     z = scaler.step(make_ticks(np.full((150, 1, COUNT), 1e12), first=201)).z
     assert (z == Z_MAX).all()
-    assert (np.abs(ruler.location - location) / scale < 0.2).all()
-    assert (ruler.scale / scale < 1.05).all()
+    after = scaler.ruler(1)
+    assert (np.abs(after.location - before.location) / before.scale < 0.2).all()
+    assert (after.scale / before.scale < 1.05).all()
 
 
 def test_ticks_seen_before_are_left_out_and_change_nothing(model: ModelFolder, make_ticks: Make) -> None:

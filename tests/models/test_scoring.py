@@ -127,9 +127,9 @@ def test_a_crisis_of_seconds_hardly_moves_the_ruler(length: int) -> None:
     scaler = Scaler(model.priors)
     calm = np.expm1(model.priors[1].location)[None, :] * np.ones((200, 1))
     scaler.step(ticks_of(np.abs(calm), instrument=1))
-    before = scaler._rulers[1].location.copy(), scaler._rulers[1].scale.copy()
+    before = scaler.ruler(1).location, scaler.ruler(1).scale
     scaler.step(ticks_of(np.abs(calm[:length] * rng.uniform(50, 100)), instrument=1, start=200))
-    moved = np.abs(scaler._rulers[1].location - before[0]) / before[1]
+    moved = np.abs(scaler.ruler(1).location - before[0]) / before[1]
     assert float(moved.max()) <= length * CLIP * 4e-5 * 1.2
 
 

@@ -17,9 +17,9 @@ PARAMETERS_POSITIONAL_MAX = 3
 
 PRINT_ALLOWED = ("deploy/commands/", "deploy/demo/", "deploy/build_default_model.py", "benchmarks/", "verify.py")
 CLOCK_FREE = ("schemas/", "features/", "models/tiers.py", "models/scaling.py", "models/risk.py",
-              "gate/policy/", "gate/reference/", "gate/causal.py", "gate/desk.py", "gate/reconcile.py", "gate/rows.py",
-              "gate/trail/decision_record.py", "gate/trail/outbox.py",
-              "feeds/framing.py", "feeds/simulator/", "jobs/machines/", "jobs/operators/")  # fmt: skip
+              "models/past.py", "models/detectors/", "gate/policy/", "gate/reference/", "gate/causal.py", "gate/desk.py",
+              "gate/reconcile.py", "gate/rows.py", "gate/trail/decision_record.py", "gate/trail/outbox.py",
+              "feeds/framing.py", "feeds/simulator/", "feeds/stress/", "jobs/machines/", "jobs/operators/")  # fmt: skip
 
 
 def tracked() -> list[Path]:

@@ -1,0 +1,69 @@
+"""The network as a measure: how unlikely a window is to a VAE that has seen calm ones, feature by feature.
+
+Scoring needs ONNX Runtime alone. Training needs torch, which may live in three rooms of ``models`` only, so the trainer is
+an argument (``models.train.train_window_vae``). Windows are clipped where the network learns and where it judges: beyond the
+clip the largest score and the length know enough, and a network must not be asked about what it never saw.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from models.detectors.interface import F32, F64, Ids, ScaledBlock
+from models.inference import load_session
+
+Train = Callable[[F32, npt.NDArray[np.int64], int], bytes]
+"""``(n, WINDOW, features)`` windows, ``(n,)`` instrument numbers from 1, seed → ONNX bytes."""
+
+INPUT_CLIP: Final = 8.0
+WINDOWS_MAX: Final = 60_000
+"""Windows that training sees, drawn evenly from the past."""
+
+LEFT_OUT: Final = 0.005
+"""Part of the past that training does not see: its longest windows, by a rule that knows no later crisis."""
+
+
+class VaeLikelihood:
+    """Negative log-likelihood per feature at the posterior mean, one pass, no chance."""
+
+    name = "vae"
+
+    def __init__(self, train: Train) -> None:
+        self._train = train
+        self._numbers: dict[int, int] = {}
+        self._session: Any = None
+        self.onnx = b""
+
+    def fit(self, past: Sequence[ScaledBlock], seed: int) -> None:
+        """Train on past windows."""
+        self._numbers = {one: n for n, one in enumerate(sorted({b.instrument_id for b in past}), 1)}
+        pieces = [piece for block in past for piece in block.pieces()]
+        stride = max(1, -(-sum(len(ids) for _, ids in pieces) // WINDOWS_MAX))
+        windows = np.clip(np.concatenate([piece[::stride] for piece, _ in pieces]), -INPUT_CLIP, INPUT_CLIP)
+        ids = np.concatenate([ids[::stride] for _, ids in pieces])
+        length = (windows**2).sum(axis=(1, 2))
+        kept = length <= np.quantile(length, 1.0 - LEFT_OUT)
+        self.load(self._train(windows[kept], self._number(ids[kept]), seed), self._numbers)
+
+    def load(self, onnx: bytes, numbers: dict[int, int]) -> None:
+        """Use a trained network.
+
+        Args:
+            onnx: The network.
+            numbers: Instrument to its number in the embedding.
+
+        Raises:
+            ModelError: The network cannot be loaded.
+        """
+        self.onnx, self._numbers, self._session = onnx, numbers, load_session(onnx, "the window VAE")
+
+    def parts(self, windows: F32, instrument_id: Ids) -> F64:
+        """Return ``(k, features)`` parts."""
+        clipped = np.clip(windows, -INPUT_CLIP, INPUT_CLIP)
+        (parts,) = self._session.run(None, {"z": clipped, "instrument": self._number(instrument_id)})
+        return np.asarray(parts, dtype=np.float64)
+
+    def _number(self, instrument_id: Ids) -> npt.NDArray[np.int64]:
+        return np.array([self._numbers.get(one, 0) for one in instrument_id.tolist()], dtype=np.int64)
