@@ -260,6 +260,7 @@ class AccountEnvelope:
         gross_value: Largest sum over instruments of the larger of long and short side, working orders counted.
         net_value: Largest net value, long less short.
         instrument_value: Largest gross value in one instrument.
+        instrument_permille: The same as a share of ``gross_value``, thousandths. Either may be left unset, not both.
         credit: Largest sum of margins.
         day_loss: Largest loss since the start of the day.
         drawdown: Largest fall from the day's best result.
@@ -277,6 +278,7 @@ class AccountEnvelope:
     gross_value: int | None
     net_value: int | None
     instrument_value: int | None
+    instrument_permille: int | None
     credit: int | None
     day_loss: int | None
     drawdown: int | None

@@ -9,7 +9,7 @@ from gate.errors import TableFullError
 from gate.policy.administrators import NO_ACCOUNT
 from gate.policy.commands import CommandRefusedError, Scope, scope_of
 from gate.policy.grants import Grants
-from gate.policy.limits import account_fault
+from gate.policy.limits import account_fault, instrument_value_of
 from gate.rows import AccountRow
 from schemas.records import AccountEnvelope, RiskCommand
 from schemas.units import NS_PER_MS
@@ -77,7 +77,7 @@ def _row(scope: Scope, limits: AccountEnvelope) -> AccountRow:
         account=scope.hash,
         gross_value=limits.gross_value,
         net_value=limits.net_value,
-        instrument_value=limits.instrument_value,
+        instrument_value=instrument_value_of(limits),
         credit=limits.credit,
         day_loss=limits.day_loss,
         drawdown=limits.drawdown,

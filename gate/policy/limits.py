@@ -113,8 +113,9 @@ def _envelope_numbers(envelope: Envelope) -> Iterator[Number]:
 
 def _account_numbers(account: AccountEnvelope) -> Iterator[Number]:
     for name in AccountEnvelope.__slots__:
-        if name not in {"period_ms", "duplicate_ms", "class_ids"}:
+        if name not in {"instrument_permille", "period_ms", "duplicate_ms", "class_ids"}:
             yield name, getattr(account, name), 0, UNLIMITED
+    yield "instrument_permille", account.instrument_permille, 0, AS_IT_IS
     yield "period_ms", account.period_ms, 1, PERIOD_MS_MAX
     yield "duplicate_ms", account.duplicate_ms, 0, PERIOD_MS_MAX
     for class_id in account.class_ids or ():
@@ -140,6 +141,21 @@ def _column(limits: LimitSet, envelope: Envelope) -> Limits:
         message_weight=envelope.message_weight_permille,
         margin=envelope.margin_permille,
     )
+
+
+def instrument_value_of(account: AccountEnvelope) -> int | None:
+    """Return the largest gross value in one instrument: what is said, and the share of all, whichever is tighter.
+
+    A share of a gross value that nobody set is unset, and blocks.
+    """
+    said = [] if account.instrument_value is None else [account.instrument_value]
+    if account.instrument_permille is not None:
+        if account.gross_value is None:
+            return None
+        share = _shrunk(account.gross_value, account.instrument_permille)
+        assert share is not None, "a part of a number is a number"
+        said.append(share)
+    return min(said, default=None)
 
 
 def _shrunk(limit: int | None, permille: int) -> int | None:

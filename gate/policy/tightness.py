@@ -72,6 +72,7 @@ ACCOUNT_FIELDS: Final[Mapping[str, Tightness]] = {
     "gross_value": Tightness.SMALLER,
     "net_value": Tightness.SMALLER,
     "instrument_value": Tightness.SMALLER,
+    "instrument_permille": Tightness.SMALLER,
     "credit": Tightness.SMALLER,
     "day_loss": Tightness.SMALLER,
     "drawdown": Tightness.SMALLER,

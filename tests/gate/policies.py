@@ -67,6 +67,7 @@ ACCOUNT = AccountEnvelope(
     gross_value=10**13,
     net_value=10**13,
     instrument_value=10**13,
+    instrument_permille=900,
     credit=10**13,
     day_loss=10**12,
     drawdown=10**12,
@@ -143,7 +144,9 @@ envelopes: st.SearchStrategy[Envelope] = st.builds(
 ) | st.just(NO_ENVELOPE)
 accounts: st.SearchStrategy[AccountEnvelope] = st.builds(
     AccountEnvelope,
-    *[_maybe(UNLIMITED)] * 12,
+    *[_maybe(UNLIMITED)] * 3,
+    _maybe(1000),
+    *[_maybe(UNLIMITED)] * 9,
     period_ms=_maybe(3_600_000, 1),
     duplicate_ms=_maybe(3_600_000),
     class_ids=st.none() | st.sets(st.integers(0, 63), max_size=5).map(lambda ids: tuple(sorted(ids))),

@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gate.policy.administrators import NO_ENVELOPE, NO_LIMITS
-from gate.policy.limits import account_fault, dynamic_limits, envelope_column, envelope_fault, stale_column
+from gate.policy.limits import (
+    account_fault,
+    dynamic_limits,
+    envelope_column,
+    envelope_fault,
+    instrument_value_of,
+    stale_column,
+)
 from gate.rows import BPS_MAX, LARGER_IS_TIGHTER, LIMIT_NAMES, MARGIN_MAX, UNLIMITED, WEIGHT_MAX, Limits
 from schemas.records import AccountEnvelope, Envelope, Tier
 from tests.gate.policies import ACCOUNT, ENVELOPE, LIMITS, RULES, accounts, envelopes, rule
@@ -174,3 +181,25 @@ def test_account_limits_that_cannot_be_meant_are_named(changes: dict[str, Any], 
 @given(accounts)
 def test_account_of_the_strategies_is_without_fault(account: AccountEnvelope) -> None:
     assert account_fault(account) is None
+
+
+@pytest.mark.parametrize(
+    ("gross", "value", "permille", "limit"),
+    [
+        (1_000, None, 250, 250),
+        (1_000, 200, 250, 200),
+        (1_000, 300, 250, 250),
+        (999, None, 250, 249),
+        (1_000, 300, None, 300),
+        (UNLIMITED, 300, 250, 300),
+        (UNLIMITED, None, 250, UNLIMITED),
+        (UNLIMITED, None, 0, 0),
+        (None, 300, 250, None),
+        (1_000, None, None, None),
+    ],
+)
+def test_value_in_one_instrument_is_what_is_said_or_the_share_of_all_whichever_is_tighter(
+    gross: int | None, value: int | None, permille: int | None, limit: int | None
+) -> None:
+    account = replace(ACCOUNT, gross_value=gross, instrument_value=value, instrument_permille=permille)
+    assert instrument_value_of(account) == limit
