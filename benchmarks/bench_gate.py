@@ -23,7 +23,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks import gate_load, gate_plot
+from benchmarks import gate_load, instruments_plot
 from benchmarks.machine import machine
 from gate import _native
 from gate._native import DecisionRing, Gate, LimitTable
@@ -57,7 +57,9 @@ def main(argv: list[str] | None = None) -> int:
     figures |= _alone(instruments, samples // 5, arguments.seed)
     if arguments.plot:
         rows = [_scale(count, min(samples, 1_000_000), arguments.seed) for count in SCALES]
-        print(gate_plot.plot(rows, load=os.getloadavg()[0]))
+        title = f"One check by number of instruments, ns, timer included (load {os.getloadavg()[0]:.1f})"
+        lines = {"p50_ns": "median", "p99_ns": "99 %"}
+        print(instruments_plot.plot("gate_instruments", title, rows, lines=lines))
         figures |= {f"c_p50_ns_of_{row['instruments']}": row["p50_ns"] for row in rows}
     print(f"load at the end: {os.getloadavg()[0]:.2f}")
     print(json.dumps(figures))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from gate.reference import Sizes
-from tests.gate.gates import GRANT, OTHER, ROW, SMALL, Gate, NativeGate, TwinGate, grant, has_native
+from tests.gate.gates import GRANT, OTHER, ROW, SMALL, Gate, NativeGate, TwinGate, grant
 
 WIDE = Sizes(accounts=16, positions=1024, orders=1024)
 
@@ -30,6 +30,4 @@ def wide_gate(request: pytest.FixtureRequest) -> Iterator[Gate]:
 
 
 def _made(kind: str, sizes: Sizes) -> Gate:
-    if kind == "native" and not has_native():
-        pytest.skip("gate._native has no Gate")
     return TwinGate(sizes) if kind == "twin" else NativeGate(sizes=sizes)

@@ -270,10 +270,6 @@ class NativeGate:
         self.table.close()
 
 
-def has_native() -> bool:
-    return hasattr(_native, "Gate")
-
-
 def held(gate: Gate) -> list[tuple[int, ...]]:
     """Positions that are not all zero, in order."""
     return sorted(position for position in gate.positions() if any(position[2:]))

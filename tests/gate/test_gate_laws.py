@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gate.reference import REDUCE_ONLY, Action, Order, Reason, Side
 from gate.reference.limits import LARGER_IS_TIGHTER
 from gate.rows import LIMIT_NAMES, UNLIMITED, AccountRow, InstrumentRow, Limits
-from tests.gate.gates import CENT, PRICE, Gate, NativeGate, TwinGate, has_native, with_column, with_limit
+from tests.gate.gates import CENT, PRICE, Gate, NativeGate, TwinGate, with_column, with_limit
 from tests.gate.histories import ACCOUNTS, ENVELOPE, GRANTS, INSTRUMENTS, START_NS, plain_row, random_history
 
 LATER_NS = START_NS + 10**13
@@ -31,8 +31,6 @@ small = settings(max_examples=80, deadline=None)
 
 def after(kind: str, history: tuple[int, int]) -> Gate:
     """A gate after a random history."""
-    if kind == "native" and not has_native():
-        pytest.skip("gate._native has no Gate")
     gate: Gate = TwinGate() if kind == "twin" else NativeGate()
     for step in random_history(*history):
         step.on(gate)

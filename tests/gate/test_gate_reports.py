@@ -17,7 +17,6 @@ from tests.gate.gates import (
     NativeGate,
     TwinGate,
     grant,
-    has_native,
     held,
     order,
     row,
@@ -264,8 +263,6 @@ def test_sessions_that_do_not_fit_bring_all_of_them_down(gate: Gate) -> None:
 
 @pytest.mark.parametrize("kind", ["twin", "native"])
 def test_bounds_of_the_ledger_refuse_what_does_not_fit(kind: str) -> None:
-    if kind == "native" and not has_native():
-        pytest.skip("gate._native has no Gate")
     sizes = Sizes(accounts=1, positions=2, orders=3)
     gate: Gate = TwinGate(sizes) if kind == "twin" else NativeGate(sizes=sizes)
     for instrument_id in (1, 2, 3):

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from gate.reference import Action, Decision, Order, OrderType, Reason, Side
 from gate.rows import LIMIT_NAMES, UNLIMITED, InstrumentRow
-from tests.gate.gates import CENT, PRICE, NativeGate, TwinGate, has_native, held
+from tests.gate.gates import CENT, PRICE, NativeGate, TwinGate, held
 from tests.gate.histories import (
     ACCOUNTS,
     BASKET,
@@ -59,7 +59,6 @@ def rows(draw: st.DrawFn) -> InstrumentRow:
     )  # fmt: skip
 
 
-needs_native = pytest.mark.skipif(not has_native(), reason="gate._native has no Gate")
 UNREACHED = {Reason.TORN_READ, Reason.NO_ROOM, Reason.NOT_RECONCILED}
 
 
@@ -74,7 +73,6 @@ def test_random_histories_meet_every_reason_that_orders_alone_can_cause() -> Non
     assert set(Reason) - set(met) == UNREACHED, met
 
 
-@needs_native
 @pytest.mark.parametrize("seed", range(6))
 def test_native_gate_does_what_its_twin_does_in_a_random_history(seed: int, tmp_path: Path) -> None:
     twin, native = TwinGate(), NativeGate(tmp_path / "ledger")
@@ -183,5 +181,5 @@ class Gates(RuleBasedStateMachine):
         self.folder.cleanup()
 
 
-TestGates = pytest.mark.skipif(not has_native(), reason="gate._native has no Gate")(Gates.TestCase)
+TestGates = Gates.TestCase
 TestGates.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

@@ -16,7 +16,6 @@ from tests.gate.gates import (
     Gate,
     NativeGate,
     grant,
-    has_native,
     order,
     row,
 )
@@ -116,7 +115,6 @@ def send_children(gate: Gate, strategy_of: object) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not has_native(), reason="gate._native has no Gate")
 @pytest.mark.parametrize(("repeats_max", "accepted"), [(50, 212 * 50), (UNLIMITED, 212 * 100)])
 def test_four_million_children_in_45_minutes_are_stopped(repeats_max: int, accepted: int) -> None:
     """At full size, by the native gate alone: the throttle of each router, or without it what people ordered."""
