@@ -12,7 +12,7 @@ TIDEGATE := $(VENV)/bin/tidegate
 STAMPS   := build/stamps
 PEERS    := build/peers-venv
 PEERS_WITHOUT := pyside6 pyside6-addons pyside6-essentials shiboken6 pyqtgraph qdarkstyle qtpy
-NATIVE   := $(wildcard features/native/*.[ch] gate/native/*.[ch])
+NATIVE   := $(wildcard features/native/*.[ch] gate/native/*.h gate/native/*/*.[ch])
 
 .PHONY: demo test check unit integration fuzz bench bench-peers embed model locks jars setup train-setup clean help
 
@@ -47,15 +47,15 @@ bench: $(STAMPS)/dev $(STAMPS)/build $(STAMPS)/jars  ## every benchmark; results
 bench-peers: $(STAMPS)/dev $(STAMPS)/build $(STAMPS)/peers  ## one pre-trade check of NautilusTrader, vnpy and ours, in turns on one core; JSON last
 	$(PY) -m benchmarks.bench_peers
 
-# The gate without Python: glue files include Python.h, the others are the core.
-CORE := $(filter-out %_object.c %/module.c %/table_sets.c %/bench.c,$(wildcard gate/native/*.c))
+# The gate without Python and without its benchmarks.
+CORE := $(foreach part,order table ledger judge gate ring,$(wildcard gate/native/$(part)/*.c))
 EMBED := build/embed
 
 embed: $(EMBED)/libtidegate_gate.a $(EMBED)/embed  ## the gate as a C library and the program that shows its use (docs/embed.md)
 
-$(EMBED)/%.o: gate/native/%.c $(wildcard gate/native/*.h)
-	mkdir -p $(EMBED)
-	$(CC) -std=c11 -O3 -fPIC -Wall -Wextra -Werror -c $< -o $@
+$(EMBED)/%.o: gate/native/%.c $(wildcard gate/native/*.h gate/native/*/*.h)
+	mkdir -p $(@D)
+	$(CC) -std=c11 -O3 -fPIC -Wall -Wextra -Werror -Igate/native -c $< -o $@
 
 $(EMBED)/libtidegate_gate.a: $(CORE:gate/native/%.c=$(EMBED)/%.o)
 	$(AR) rcs $@ $^

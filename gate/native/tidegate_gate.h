@@ -19,7 +19,7 @@
 #ifndef TIDEGATE_GATE_H
 #define TIDEGATE_GATE_H
 
-#include "order.h"
+#include "order/order.h"
 
 struct gate_sizes {
     uint32_t accounts;  /* 1 .. 4,096 */

@@ -1,4 +1,4 @@
-"""An order, the reasons to refuse it, and the decision: the words of ``native/order.h`` as plain values.
+"""An order, the reasons to refuse it, and the decision: the words of ``native/order/order.h`` as plain values.
 
 Invariant: numbers are those of the header, since users store them; an order may hold any number in any field, for it is
 what a stranger sent.

@@ -19,7 +19,7 @@ NATIVE_VARIABLE: Final = "TIDEGATE_FUZZ_NATIVE"
 def build_driver(driver: Path, room: str, built: Path) -> None:
     """Build a C program with the sources of a room that do without Python, under ASan, UBSan and LSan."""
     native = ROOT / room / "native"
-    sources = [path for path in sorted(native.glob("*.c")) if not needs_python(path)]
+    sources = [path for path in sorted(native.rglob("*.c")) if not needs_python(path)]
     sources += [path for path in sorted(driver.parent.glob("*.c")) if room == "gate" and path != driver]
     places = [
         flag for folder in sorted({native, *(path.parent for path in sources)}) for flag in ("-iquote", str(folder))
@@ -29,10 +29,8 @@ def build_driver(driver: Path, room: str, built: Path) -> None:
 
 
 def needs_python(source: Path) -> bool:
-    """Return whether a C file is glue: it includes Python's header, itself or by one of ours."""
-    return (
-        source.stem.endswith("_object") or source.stem in {"module", "table_sets"} or "Python.h" in source.read_text()
-    )
+    """Return whether a C file is glue, or a program of its own: no part of a core."""
+    return source.parent.name in {"python", "example"} or "Python.h" in source.read_text()
 
 
 def build_extension(folder: Path) -> Path:

@@ -286,7 +286,7 @@ def test_producers_and_consumer_at_once_are_clean_under_sanitizers(tmp_path: Pat
         pytest.skip("gcc is missing: the ring was NOT run under the sanitizers")
     built = tmp_path / "ring_race"
     warnings = ["-std=c11", "-g", "-O1", "-Wall", "-Wextra", "-Werror", "-fno-omit-frame-pointer"]
-    sources = [str(ROOT / "tests/gate/native/ring_race.c"), str(NATIVE / "decision_ring.c")]
+    sources = [str(ROOT / "tests/gate/native/ring_race.c"), str(NATIVE / "ring/decision_ring.c")]
     subprocess.run(
         [compiler, *warnings, f"-fsanitize={sanitizers}", "-fno-sanitize-recover=all", f"-I{NATIVE}", *sources, "-o",
          str(built), "-lpthread"], check=True,

@@ -309,7 +309,7 @@ def test_every_reason_has_a_word_and_a_rule_of_its_own() -> None:
 
 
 def test_reason_numbers_are_those_of_the_header() -> None:
-    header = (ROOT / "gate/native/order.h").read_text()
+    header = (ROOT / "gate/native/order/order.h").read_text()
     for number, word in enumerate(_native.REASONS):
         assert f"REASON_{word.upper()} = {number}," in header
 

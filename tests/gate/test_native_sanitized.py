@@ -51,11 +51,12 @@ def test_tests_of_table_and_gate_pass_under_address_and_undefined_behaviour_sani
 ) -> None:
     built = tmp_path / "_native.so"
     include = sysconfig.get_paths()["include"]
-    sources = [str(path) for path in sorted(NATIVE.glob("*.c"))]
+    sources = [str(path) for path in sorted(NATIVE.rglob("*.c")) if path.parent.name != "example"]
     sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
     subprocess.run(
-        [compiler, *WARNINGS, *sanitizers, "-shared", "-fPIC", f"-I{include}", *sources, "-o", str(built)], check=True
-    )
+        [compiler, *WARNINGS, *sanitizers, "-shared", "-fPIC", f"-I{include}", f"-I{NATIVE}", *sources, "-o",
+         str(built)], check=True,
+    )  # fmt: skip
     tests = ["test_rows.py", "test_limit_table.py", "test_limit_sets.py", "test_decision_ring.py", "test_shipper.py"]
     tests += [path.name for path in sorted(Path(__file__).parent.glob("test_gate_*.py"))]
     tests += ["test_ledger_snapshot.py"]
@@ -91,7 +92,7 @@ def test_orders_and_reports_of_many_threads_keep_limits_and_sums_under_thread_sa
 def runs_under_thread_sanitizer(compiler: str, tmp_path: Path, program: str) -> str:
     """Build a program with the core, run it, and return what it says."""
     built = tmp_path / program
-    core = [path for path in sorted(NATIVE.glob("*.c")) if not needs_python(path)]
+    core = [path for path in sorted(NATIVE.rglob("*.c")) if not needs_python(path)]
     sources = [str(Path(__file__).parent / "native" / f"{program}.c"), *map(str, core)]
     subprocess.run(
         [compiler, *WARNINGS, "-fsanitize=thread", f"-I{NATIVE}", *sources, "-o", str(built), "-lpthread"], check=True

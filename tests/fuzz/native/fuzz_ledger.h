@@ -2,7 +2,7 @@
 #ifndef TIDEGATE_FUZZ_LEDGER_H
 #define TIDEGATE_FUZZ_LEDGER_H
 
-#include "ledger.h"
+#include "ledger/ledger.h"
 
 #define FUZZ_INSTRUMENTS 12
 #define FUZZ_ACCOUNTS 6

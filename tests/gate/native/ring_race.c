@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "decision_ring.h"
+#include "ring/decision_ring.h"
 
 #define PRODUCERS 4
 #define PUSHES 40000

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "limit_table.h"
+#include "table/limit_table.h"
 
 #define WRITES 6000
 #define STAYING 24
