@@ -2,8 +2,9 @@
 
 The desk of a trading process and the machine of `enforce_orders` get the same rules, orders and reports; the machine gets
 requests and reports as bytes, from two topics whose messages come in an order of their own. Every decision and every
-position is compared, field by field, but for who decided and its number. With a limit on the firm as a whole, which binds
-accounts together, the machine reads in the order of sending: between accounts there is no other order to agree on.
+position is compared, field by field, but for who decided and its number. With a limit on the firm as a whole, or a session
+that accounts share, which bind accounts together, the machine reads in the order of sending: between accounts there is no
+other order to agree on.
 
     python -m benchmarks.verify_enforcers --orders 1000000
 """
@@ -39,12 +40,13 @@ class Comparison:
     seed: int
     restart_every: int = 0
     firm_value: int = UNLIMITED
+    is_shared: bool = False
     orders: int = 0
     different: list[str] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
-        self._oms, self._random = Oms(self.seed), random.Random(-self.seed - 1)
+        self._oms, self._random = Oms(self.seed, is_shared=self.is_shared), random.Random(-self.seed - 1)
         self._rules = RuleBook(ttl_ns=TTL_NS, source="gate")
         gate = Gate(self._rules.table, accounts=256, positions=8192, orders=8192)
         self._desk = GateDesk(gate, self._rules.table, enforcer=SOURCE)
@@ -69,12 +71,12 @@ class Comparison:
             self.reasons[decision.reason] += 1
             self.orders += 1
             self._send(order, decision)
-            if self.firm_value != UNLIMITED:
+            if self._binds_accounts:
                 self._drain(0)
             for execution in self._oms.hear(order, decision):
                 self._desk.report(execution)
                 self._send(execution, None)
-            self._drain(LATE_MAX if self.firm_value == UNLIMITED else 0)
+            self._drain(0 if self._binds_accounts else LATE_MAX)
             if self.restart_every and self.orders % self.restart_every == 0:
                 self._restart()
         self._drain(0)
@@ -85,6 +87,10 @@ class Comparison:
     def counters(self) -> dict[str, int]:
         """Return what the machine counted."""
         return self._machine.counters()
+
+    @property
+    def _binds_accounts(self) -> bool:
+        return self.firm_value != UNLIMITED or self.is_shared
 
     def _learn(self, rule: RiskCommand | RiskState) -> None:
         topic = topics.RISK_COMMANDS if isinstance(rule, RiskCommand) else topics.RISK_STATES

@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from gate.policy.limits import session_fault
 from schemas.records import AccountEnvelope, CommandKind, Envelope, LimitSet, RiskCommand, Tier, TierRule
 from schemas.units import NS_PER_S
 
@@ -44,10 +45,10 @@ class Instrument:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One account of the deployment, or the firm.
+    """One account of the deployment, the firm, or a session with a message rate.
 
     Attributes:
-        scope: ``account:<id>`` or ``firm``.
+        scope: ``account:<id>``, ``session:<id>`` or ``firm``.
         limits: What it may do.
         until_ns: End of the grant, UTC.
     """
@@ -82,17 +83,20 @@ def load_accounts(folder: Path = FOLDER) -> list[Account]:
     """Return the accounts.
 
     Raises:
-        ReferenceDataError: An entry has a word too many, or a scope that is none.
+        ReferenceDataError: An entry has a word too many, a scope that is none, or a session says more or less than its rate.
     """
     until_ns, raw_accounts = _grants(folder / "accounts.toml")
     names = {field.name for field in fields(AccountEnvelope)}
     made = []
     for scope, raw in raw_accounts.items():
-        if scope != "firm" and not scope.startswith("account:"):
-            raise ReferenceDataError(f"accounts.toml: {scope}: must be account:<id> or firm")
+        if scope != "firm" and not scope.startswith(("account:", "session:")):
+            raise ReferenceDataError(f"accounts.toml: {scope}: must be account:<id>, session:<id> or firm")
         _require_known(f"accounts.toml: {scope}", raw, names)
         said = {**dict.fromkeys(names), **raw, "class_ids": tuple(raw["class_ids"]) if "class_ids" in raw else None}
-        made.append(Account(scope, AccountEnvelope(**said), until_ns))
+        limits = AccountEnvelope(**said)
+        if scope.startswith("session:") and (fault := session_fault(limits)):
+            raise ReferenceDataError(f"accounts.toml: {scope}: {fault}")
+        made.append(Account(scope, limits, until_ns))
     return made
 
 

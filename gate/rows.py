@@ -202,7 +202,7 @@ class AccountRow:
     """What people granted an account. Values are 1e-6 currency; ``None`` = unset, which blocks.
 
     Attributes:
-        account: ``scope_hash`` of ``account:<id>``, or of ``firm``.
+        account: ``scope_hash`` of ``account:<id>``, of ``firm``, or of ``session:<id>``, whose message rate alone is judged.
         gross_value: Largest sum of the positions' values, working orders on their worst side.
         net_value: Largest difference of long and short.
         instrument_value: Largest gross value in one instrument.

@@ -253,6 +253,8 @@ class Envelope:
 class AccountEnvelope:
     """What one administrator grants an account, or the firm as a whole (of which ``gross_value`` alone is judged).
 
+    Of a session it says ``messages_per_s`` and ``message_burst``, both, and nothing else.
+
     Values in 1e-6 currency. ``None`` = this administrator says nothing; a field that none of them sets blocks the account.
     2^63-1 = unlimited, said on purpose.
 

@@ -1,22 +1,28 @@
-"""The accounts' rows of the limit table: what people granted each account, and the firm as a whole. Pure.
+"""The accounts' rows of the limit table: what people granted each account, the firm as a whole, and sessions. Pure.
 
 Invariant: the table holds what follows from the grants; an account that nobody granted anything has no row, or one that
-blocks. Rejected: a default account (a mistyped account id would trade under it).
+blocks. A session is the other way round: it sends for accounts that are bounded, so without a row it has no rate of its own.
+Rejected: a default account (a mistyped account id would trade under it).
 """
+
+from typing import Final
 
 from gate._native import LimitTable
 from gate.errors import TableFullError
-from gate.policy.administrators import NO_ACCOUNT
-from gate.policy.commands import CommandRefusedError, Scope, scope_of
+from gate.policy.administrators import NO_ACCOUNT, NO_SESSION
+from gate.policy.commands import FIRM, CommandRefusedError, Scope, scope_of
 from gate.policy.grants import Grants
-from gate.policy.limits import account_fault, instrument_value_of
+from gate.policy.limits import account_fault, instrument_value_of, session_fault
 from gate.rows import AccountRow
 from schemas.records import AccountEnvelope, RiskCommand
 from schemas.units import NS_PER_MS
 
+SESSION: Final = "session"
+_KINDS: Final = (FIRM, "account", SESSION)
+
 
 class AccountBook:
-    """The grants of every account.
+    """The grants of every account, of the firm, and of the sessions that have a rate.
 
     Args:
         table: A table open for writing.
@@ -36,18 +42,20 @@ class AccountBook:
             CommandRefusedError: See its causes.
             TableFullError: A new account has no room.
         """
-        scope = scope_of(command, "firm", "account")
+        scope = scope_of(command, *_KINDS)
         if command.account is None:
             raise CommandRefusedError("no_account", "the command brings no account limits")
-        if fault := account_fault(command.account):
+        is_session = scope.kind == SESSION
+        if fault := account_fault(command.account) or (session_fault(command.account) if is_session else None):
             raise CommandRefusedError("bad_account", fault)
-        held = self._grants.get(scope) or Grants(NO_ACCOUNT, NO_ACCOUNT)
+        nothing = NO_SESSION if is_session else NO_ACCOUNT
+        held = self._grants.get(scope) or Grants(nothing, nothing)
         self._keep(scope, held.changed(command, command.account, at_ns))
         return f"limits of {scope} are set"
 
     def end(self, command: RiskCommand) -> bool:
         """End the loosening that ``command`` brought; false when a later one has taken its place."""
-        scope = scope_of(command, "firm", "account")
+        scope = scope_of(command, *_KINDS)
         held = self._grants[scope]
         if not held.ends_with(command):
             return False

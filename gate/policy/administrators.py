@@ -7,11 +7,13 @@ undo his broker's limit).
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import reduce
 from typing import Any, Final, TypeVar
 
 from gate.policy.tier_table import AS_IT_IS, full_table
 from gate.policy.tightness import ACCOUNT_FIELDS, ENVELOPE_FIELDS, RULE_FIELDS, Tightness, is_looser, tightest
+from gate.rows import UNLIMITED
 from schemas.records import AccountEnvelope, Envelope, LimitSet, Tier, TierRule
 
 Policy = TypeVar("Policy", Envelope, AccountEnvelope)
@@ -45,13 +47,16 @@ NO_ENVELOPE: Final = Envelope(
 NO_ACCOUNT: Final = AccountEnvelope(**dict.fromkeys(ACCOUNT_FIELDS, None))
 """Account limits that say nothing: in force, they block."""
 
+NO_SESSION: Final = replace(NO_ACCOUNT, messages_per_s=UNLIMITED, message_burst=UNLIMITED)
+"""What a session may that nobody said anything of: a rate tightens it, so one person can set the first."""
+
 
 def combined(policies: Iterable[Policy], nothing: Policy) -> Policy:
     """Return what several administrators allow together: per field the tightest of what they say.
 
     Args:
         policies: One per administrator.
-        nothing: `NO_ENVELOPE` or `NO_ACCOUNT`.
+        nothing: `NO_ENVELOPE`, `NO_ACCOUNT` or `NO_SESSION`.
     """
     kinds = fields_of(nothing)
     return policy_of(nothing, reduce(lambda one, other: _joined(kinds, one, other), map(flat, policies), flat(nothing)))

@@ -16,6 +16,8 @@ from schemas.records import AccountEnvelope, Envelope, LimitSet, Tier
 
 CLASS_IDS: Final = range(64)
 PERIOD_MS_MAX: Final = 3_600_000
+SESSION_LIMITS: Final = ("messages_per_s", "message_burst")
+"""What is judged of a session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,19 @@ def envelope_fault(envelope: Envelope) -> str | None:
 def account_fault(account: AccountEnvelope) -> str | None:
     """Return why the account limits cannot be used, for a person; ``None`` when they can."""
     return next(_out_of_range(_account_numbers(account)), None)
+
+
+def session_fault(limits: AccountEnvelope) -> str | None:
+    """Return why limits cannot be those of a session, for a person; ``None`` when they can.
+
+    A session has a rate and a burst, both said, and nothing else: what is not judged must not look as if it were.
+    """
+    missing = [name for name in SESSION_LIMITS if getattr(limits, name) is None]
+    others = [name for name in AccountEnvelope.__slots__ if name not in SESSION_LIMITS]
+    foreign = [name for name in others if getattr(limits, name) is not None]
+    if missing:
+        return f"{missing[0]} is not said, a session needs {' and '.join(SESSION_LIMITS)}"
+    return f"{foreign[0]} is not judged of a session" if foreign else None
 
 
 Number = tuple[str, int | None, int, int]

@@ -10,6 +10,7 @@ Where the controls leave a choice, both make this one:
 - A replace that names no parent stays a child of its target's parent.
 - The period's value is kept in eighths, and nine of them count: the oldest lies partly within the period.
 - Profit and loss begin when a position is first worth something: what the books of record bring in is no profit.
+- A session has a message rate where people set one; its bucket is shared by the accounts that send by it.
 - A basket's sum is kept until another basket needs the slot and it went unused for a period.
 - Nothing is remembered of a refused order but a strategy's trip.
 """

@@ -7,9 +7,9 @@ Invariant: what is counted here was accepted; a refused order takes no token and
 from typing import Final
 
 from gate.reference.case import Case, Refusal, above, value_above
-from gate.reference.ledger import BASKET_SLOTS, REPEAT_SLOTS, Basket, Run
+from gate.reference.ledger import BASKET_SLOTS, REPEAT_SLOTS, SESSION_RATES, Basket, Bucket, Run
 from gate.reference.orders import Order, Reason
-from gate.rows import UNLIMITED
+from gate.rows import UNLIMITED, AccountRow
 
 BUCKETS: Final = 8
 TOKENS_MAX: Final = 2**62
@@ -49,21 +49,38 @@ def content(order: Order) -> tuple[int, ...]:
 def judge_rate(case: Case) -> Refusal | None:
     """Refuse when the bucket does not hold what the order costs."""
     cost = message_cost(case)
-    if case.granted.messages_per_s == UNLIMITED or tokens(case) >= cost:
+    if case.granted.messages_per_s == UNLIMITED or tokens(case.account.messages, case.granted, case.now_ns) >= cost:
         return None
     return Refusal(Reason.MESSAGE_RATE, case.granted.messages_per_s, -(-cost // TOKENS_PER_MESSAGE))
 
 
-def tokens(case: Case) -> int:
-    """Return what the bucket holds now."""
-    granted, account = case.granted, case.account
-    assert granted.message_burst is not None
-    assert granted.messages_per_s is not None
-    capacity = min(granted.message_burst * TOKENS_PER_MESSAGE, TOKENS_MAX)
-    if account.tokens is None:
+def judge_session(case: Case) -> Refusal | None:
+    """Refuse when the bucket of the session does not hold it either, where people gave the session a rate."""
+    session, said = case.order.session, case.tables.accounts.get(case.order.session)
+    if session == 0 or said is None:
+        return None
+    if said.messages_per_s is None or said.message_burst is None:
+        return Refusal(Reason.LIMIT_UNSET)
+    if said.messages_per_s == UNLIMITED:
+        return None
+    held = case.ledger.sessions.get(session)
+    if held is None and len(case.ledger.sessions) >= SESSION_RATES:
+        return Refusal(Reason.NO_ROOM)
+    cost = message_cost(case)
+    if tokens(held or Bucket(), said, case.now_ns) >= cost:
+        return None
+    return Refusal(Reason.SESSION_RATE, said.messages_per_s, -(-cost // TOKENS_PER_MESSAGE))
+
+
+def tokens(bucket: Bucket, said: AccountRow, now_ns: int) -> int:
+    """Return what a bucket holds now."""
+    assert said.message_burst is not None
+    assert said.messages_per_s is not None
+    capacity = min(said.message_burst * TOKENS_PER_MESSAGE, TOKENS_MAX)
+    if bucket.tokens is None:
         return capacity
-    passed_ns = max(0, case.now_ns - account.tokens_ns)
-    return min(capacity, account.tokens + passed_ns * granted.messages_per_s)
+    passed_ns = max(0, now_ns - bucket.at_ns)
+    return min(capacity, bucket.tokens + passed_ns * said.messages_per_s)
 
 
 def message_cost(case: Case) -> int:
@@ -204,7 +221,14 @@ def _book_basket(case: Case) -> None:
 
 
 def _book_rate(case: Case) -> None:
-    """Take what an accepted order costs."""
+    """Take what an accepted order costs, of the account and of a session that has a rate."""
     if case.granted.messages_per_s != UNLIMITED:
-        case.account.tokens = tokens(case) - message_cost(case)
-        case.account.tokens_ns = max(case.account.tokens_ns, case.now_ns)
+        _spend(case, case.account.messages, case.granted)
+    said = case.tables.accounts.get(case.order.session)
+    if case.order.session and said is not None and said.messages_per_s != UNLIMITED:
+        _spend(case, case.ledger.sessions.setdefault(case.order.session, Bucket()), said)
+
+
+def _spend(case: Case, bucket: Bucket, said: AccountRow) -> None:
+    bucket.tokens = tokens(bucket, said, case.now_ns) - message_cost(case)
+    bucket.at_ns = max(bucket.at_ns, case.now_ns)

@@ -73,6 +73,7 @@ def _judge_case(case: Case) -> Refusal | None:
         or value_above(Reason.MAX_ORDER_VALUE, case.limits.order_value, case.value)
         or flow.judge_duplicate(case)
         or flow.judge_rate(case)
+        or flow.judge_session(case)
         or flow.judge_repeats(case)
         or flow.judge_period(case)
         or flow.judge_basket(case)

@@ -19,6 +19,7 @@ REPEAT_SLOTS: Final = 32
 BASKET_SLOTS: Final = 64
 PARENT_SLOTS: Final = 256
 SESSION_SLOTS: Final = 64
+SESSION_RATES: Final = 256
 MARGIN_WHOLE: Final = 1000
 
 
@@ -86,6 +87,14 @@ class Position:
 
 
 @dataclass(slots=True)
+class Bucket:
+    """Messages that may be sent at once."""
+
+    tokens: int | None = None  # 1e-9 messages; None = full
+    at_ns: int = 0
+
+
+@dataclass(slots=True)
 class Run:
     """Equal orders of one strategy, one after another, and whether a person must look at them."""
 
@@ -122,8 +131,7 @@ class Account:
     runs: dict[int, Run] = field(default_factory=dict)
     baskets: dict[int, Basket] = field(default_factory=dict)
     parents: dict[int, Parent] = field(default_factory=dict)
-    tokens: int | None = None  # 1e-9 messages; None = full
-    tokens_ns: int = 0
+    messages: Bucket = field(default_factory=Bucket)
     bucket_ns: int = 0  # width of the buckets
     buckets: dict[int, int] = field(default_factory=dict)  # number -> 1e-18 currency
     peak: int = 0  # highest profit of the day, 1e-18 currency
@@ -175,10 +183,11 @@ class Sizes:
 
 @dataclass(slots=True)
 class Ledger:
-    """Every account, and the sessions that are down."""
+    """Every account, the messages of sessions that have a rate, and the sessions that are down."""
 
     sizes: Sizes = field(default_factory=Sizes)
     accounts: dict[int, Account] = field(default_factory=dict)
+    sessions: dict[int, Bucket] = field(default_factory=dict)
     down: set[int] = field(default_factory=set)
     all_down: bool = False  # a session that went down did not fit
 

@@ -90,6 +90,7 @@ class Reason(IntEnum):
     NOT_RECONCILED = 40
     NO_ROOM = 41
     NEEDS_APPROVAL = 42
+    SESSION_RATE = 43
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -100,6 +100,11 @@ def test_mistake_in_reference_data_is_named(tmp_path: Path, instruments: str, en
     [
         (TIME + "[desk]\n", "accounts.toml: desk: must be account"),
         (TIME + '["account:A"]\ncredits = 1\n', "accounts.toml: account:A: unknown credits"),
+        (TIME + '["session:S"]\ncredit = 1\n', "accounts.toml: session:S: messages_per_s is not said"),
+        (
+            TIME + '["session:S"]\nmessages_per_s = 1\nmessage_burst = 1\ncredit = 1\n',
+            "session:S: credit is not judged",
+        ),
         ("valid_until = 2100-01-01\n", "valid_until must be a time with a zone"),
     ],
 )

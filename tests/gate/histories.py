@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gate.reference import FIRM, POST_ONLY, REDUCE_ONLY, Action, Order, OrderType, Side
-from gate.rows import AccountRow, InstrumentRow, Limits
+from gate.rows import UNLIMITED, AccountRow, InstrumentRow, Limits
 from tests.gate.gates import CENT, MICROS, PRICE, SECOND_NS, Gate, grant
 
 ACCOUNTS = (71, 72, 73)
@@ -78,6 +78,7 @@ def opening() -> Iterator[Step]:
     for granted in GRANTS:
         yield Step("grant", (granted,))
     yield Step("grant", (AccountRow(FIRM, gross_value=50_000 * MICROS),))
+    yield Step("grant", (AccountRow(SESSIONS[0], messages_per_s=9, message_burst=5),))
     for account in ACCOUNTS:
         for parent in PARENTS[:2]:
             yield Step("parent", (account, parent, 400))
@@ -223,7 +224,7 @@ class _Market:
 
     def _people(self) -> Step:
         dice = self.dice
-        kind = dice.randrange(4)
+        kind = dice.randrange(5)
         if kind == 0:
             if len(self.approved) > APPROVED:
                 return Step("withdraw", (self.approved.pop(0),))
@@ -231,6 +232,8 @@ class _Market:
             return Step("approve", (self.approved[-1], self.now_ns + SECOND_NS))
         if kind == 1:
             return Step("locate", (dice.choice(ACCOUNTS), 3), {"lots": dice.randrange(0, 80)})
+        if kind == 2:
+            return Step("grant", (_session_row(dice),))
         strategy = dice.choice(STRATEGIES)
         self.rearmed[strategy] += 1
         return Step("rearm", (strategy, self.rearmed[strategy]))
@@ -248,3 +251,11 @@ class _Market:
         killed = ("kill_firm", (), "killed") if self.dice.random() < 0.1 else ("block", (member,), "blocked")
         self.killed.append(killed)
         return Step(killed[0], killed[1], {killed[2]: True})
+
+
+def _session_row(dice: random.Random) -> AccountRow:
+    """What people say of a session's messages: mostly a rate, sometimes none, or half of one, which blocks."""
+    rate = dice.choice(
+        ((4, 3), (9, 5), (30, 12), (0, 40), (UNLIMITED, 0), (None, 5) if dice.random() < 0.2 else (6, 2))
+    )
+    return AccountRow(dice.choice(SESSIONS), messages_per_s=rate[0], message_burst=rate[1])

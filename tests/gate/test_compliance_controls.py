@@ -333,6 +333,17 @@ def test_messages_over_the_rate_are_refused_and_cancels_weigh_nothing(desk: Desk
     assert desk.rule(BUY, 1, now_ns=NOW + S // 10) == PASS
 
 
+def test_messages_over_the_rate_of_the_session_are_refused_whatever_account_sends_them(desk: Desk) -> None:
+    desk.put_account(AccountRow(SCOPES["session"], messages_per_s=10, message_burst=2))
+    other = replace(ACCOUNT, account=scope_hash("account:A2"))
+    desk.put_account(other)
+    assert [desk.rule(BUY, 1), desk.rule(BUY, 1), desk.rule(BUY, 1)] == [PASS, PASS, "TG-FLOW-SESSION"]
+    second = desk.gate.route(other.account, *SCOPES.values())
+    found = [second.submit(1, 7, 0, BUY, 1, 0, 1, REF, now_ns).reason for now_ns in (NOW, NOW + S // 10)]
+    assert [_native.RULES[reason] for reason in found] == ["TG-FLOW-SESSION", PASS]
+    assert desk.rule(BUY, 1, action=2, target_id=1) == PASS
+
+
 def test_order_counts_from_the_moment_it_is_sent(desk: Desk) -> None:
     desk.limits(long=100)
     assert [desk.rule(BUY, 60), desk.rule(BUY, 41), desk.rule(BUY, 40)] == [PASS, "TG-POSITION-LONG", PASS]

@@ -11,7 +11,16 @@ def test_gate_and_enforcer_give_equal_decisions_on_the_same_history(seed: int) -
     comparison.run(1_200)
     assert comparison.orders == 1_200
     assert comparison.different == []
-    assert {"ok", "self_match", "max_order_size", "parent_qty", "reduce_only"} <= set(comparison.reasons)
+    assert {"ok", "self_match", "max_order_size", "parent_qty", "reduce_only", "session_rate"} <= set(
+        comparison.reasons
+    )
+
+
+def test_session_that_accounts_share_slows_them_alike_when_messages_come_in_the_order_of_sending() -> None:
+    comparison = Comparison(6, restart_every=41, is_shared=True)
+    comparison.run(400)
+    assert comparison.different == []
+    assert comparison.reasons["session_rate"] > 10
 
 
 @pytest.mark.slow

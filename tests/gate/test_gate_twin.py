@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from gate.reference import Action, Decision, Order, OrderType, Reason, Side
-from gate.rows import LIMIT_NAMES, UNLIMITED, InstrumentRow
+from gate.rows import LIMIT_NAMES, UNLIMITED, AccountRow, InstrumentRow
 from tests.gate.gates import CENT, PRICE, NativeGate, TwinGate, held
 from tests.gate.histories import (
     ACCOUNTS,
@@ -34,6 +34,7 @@ instruments = st.sampled_from(INSTRUMENTS)
 ids = st.integers(1, 30)
 quantities = st.sampled_from([1, 2, 5, 10, 15, 20, 35, 60, 2**62])
 prices = st.integers(-12, 12).map(lambda cents: PRICE + 3 * cents * CENT)
+rates = st.sampled_from([0, 1, 3, 20, UNLIMITED]) | st.none()
 members = st.sampled_from([*ACCOUNTS, *STRATEGIES, *SESSIONS, (ACCOUNTS[0], 1)])
 orders = st.builds(
     Order, instrument_id=instruments, order_id=ids, account=accounts, side=st.sampled_from(list(Side)), qty=quantities,
@@ -155,6 +156,10 @@ class Gates(RuleBasedStateMachine):
     @rule(session=st.sampled_from(SESSIONS), up=st.booleans())
     def connect(self, session: int, *, up: bool) -> None:
         self.do(Step("session", (session,), {"up": up}))
+
+    @rule(session=st.sampled_from(SESSIONS), per_s=rates, burst=rates)
+    def limit_a_session(self, session: int, per_s: int | None, burst: int | None) -> None:
+        self.do(Step("grant", (AccountRow(session, messages_per_s=per_s, message_burst=burst),)))
 
     @rule(member=members, blocked=st.booleans())
     def kill(self, member: int | tuple[int, int], *, blocked: bool) -> None:

@@ -9,16 +9,17 @@ import pytest
 from gate import _native
 from gate._native import LimitTable, pair_hash, scope_hash
 from gate.errors import TableFullError
-from gate.policy.administrators import NO_ENVELOPE
+from gate.policy.administrators import NO_ACCOUNT, NO_ENVELOPE
 from gate.policy.instrument import NEVER_FRESH_NS
 from gate.policy.limit_book import LimitBook, StateOutcome
-from gate.rows import AccountRow, InstrumentRow, Limits
+from gate.rows import UNLIMITED, AccountRow, InstrumentRow, Limits
 from schemas.records import CommandKind, Envelope, RiskCommand, Tier
 from schemas.units import NS_PER_MS
 from tests.gate.policies import ACCOUNT, COMMAND, ENVELOPE, FAR_NS, LIMITS, REF, STATE, TICK_NS
 
 TTL_NS = 3_000 * NS_PER_MS
 DESK = "account:DESK-1"
+RATE = replace(NO_ACCOUNT, messages_per_s=10, message_burst=20)
 
 
 class Desk:
@@ -389,6 +390,13 @@ def test_loosened_limits_fall_back_at_their_end(desk: Desk) -> None:
         (CommandKind.SET_ACCOUNT, {"scope": "account:", "account": ACCOUNT}, "bad_scope"),
         (CommandKind.SET_ACCOUNT, {"scope": "desk:A", "account": ACCOUNT}, "bad_scope"),
         (CommandKind.SET_ACCOUNT, {"scope": DESK, "account": replace(ACCOUNT, class_ids=(99,))}, "bad_account"),
+        (CommandKind.SET_ACCOUNT, {"scope": "session:", "account": RATE}, "bad_scope"),
+        (CommandKind.SET_ACCOUNT, {"scope": "session:S", "account": RATE, "maker": ""}, "no_maker"),
+        (CommandKind.SET_ACCOUNT, {"scope": "session:S", "account": ACCOUNT}, "bad_account"),
+        (CommandKind.SET_ACCOUNT, {"scope": "session:S", "account": replace(RATE, message_burst=None)}, "bad_account"),
+        (CommandKind.SET_ACCOUNT, {"scope": "session:S", "account": replace(RATE, messages_per_s=-1)}, "bad_account"),
+        (CommandKind.SET_ACCOUNT, {"scope": "session:S", "account": replace(RATE, credit=UNLIMITED)}, "bad_account"),
+        (CommandKind.SET_ACCOUNT, {"scope": "session:S", "account": RATE}, "applied"),
         (CommandKind.KILL, {"maker": " "}, "no_maker"),
         (CommandKind.KILL, {"scope": "firm:x"}, "bad_scope"),
         (CommandKind.KILL, {"scope": "firm:"}, "bad_scope"),

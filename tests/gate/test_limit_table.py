@@ -304,7 +304,7 @@ def test_every_reason_has_a_word_and_a_rule_of_its_own() -> None:
     known = ("ok", "invalid_order", "killed", "unknown_instrument", "torn_read", "limit_unset", "halted",
              "max_order_size", "no_reference_price", "price_band")  # fmt: skip
     assert _native.REASONS[:10] == known
-    assert len(_native.REASONS) == len(_native.RULES) == len(set(_native.REASONS)) == len(set(_native.RULES)) == 43
+    assert len(_native.REASONS) == len(_native.RULES) == len(set(_native.REASONS)) == len(set(_native.RULES)) == 44
     assert all(len(rule.split("-")) == 3 and rule.startswith("TG-") and rule.isupper() for rule in _native.RULES)
 
 

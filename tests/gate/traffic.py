@@ -29,10 +29,15 @@ START_NS = policies.TICK_NS + 10**9
 ACCOUNTS = ("DESK-1", "DESK-2", "DESK-3")
 INSTRUMENTS = (1, 2, 3)
 STEP_NS = 3_000_000
+SESSION = "shared"
+"""By which every account sends, where one binds them together."""
 
 
 def rules(*, firm_value: int = UNLIMITED) -> list[RiskCommand | RiskState]:
-    """Return what must be known before the first order; ``firm_value`` binds all accounts together, 1e-6 currency."""
+    """Return what must be known before the first order; ``firm_value`` binds all accounts together, 1e-6 currency.
+
+    The session that all share has a rate, and so has that of the first account; the others have none.
+    """
     made: list[RiskCommand | RiskState] = []
     for number in INSTRUMENTS:
         scope = f"instrument:{number}"
@@ -44,7 +49,15 @@ def rules(*, firm_value: int = UNLIMITED) -> list[RiskCommand | RiskState]:
         made.append(replace(grant, command_id=f"a{name}", scope=f"account:{name}", account=limits))
     firm = replace(NO_ACCOUNT, gross_value=firm_value)
     made.append(replace(grant, command_id="firm", scope="firm", account=firm))
+    rate = replace(NO_ACCOUNT, messages_per_s=60, message_burst=6)
+    for name in (SESSION, session_of(ACCOUNTS[0])):
+        made.append(replace(grant, command_id=f"s{name}", scope=f"session:{name}", account=rate))
     return made
+
+
+def session_of(account: str) -> str:
+    """Return the session by which an account sends when it shares none."""
+    return f"FIX-{account}"
 
 
 @dataclass
@@ -53,9 +66,11 @@ class Oms:
 
     Attributes:
         seed: Of all that is random.
+        is_shared: All accounts send by one session.
     """
 
     seed: int
+    is_shared: bool = False
     now_ns: int = START_NS
     counters: CausalCounters = field(default_factory=CausalCounters)
 
@@ -102,6 +117,7 @@ class Oms:
             orig_order_id=target.order_id if target else None,
             strategy_id=pick.choice([None, "s1", "s2"]),
             trader_id=pick.choice([None, "t1"]),
+            session_id=SESSION if self.is_shared else session_of(account),
             parent_order_id=f"p{number // 40}" if has_parent else None,
             parent_qty=500 if has_parent and pick.random() < 0.5 else None,
             basket_id=f"b{number // 100}" if pick.random() < 0.3 else None,

@@ -173,6 +173,17 @@ static bool reserve_firm(struct judgement *j, const struct position *position)
     return false;
 }
 
+/* Take ahead of booking what accounts share: the last of it goes to one of them. */
+static enum order_reason reserve(struct judgement *j, const struct position *position)
+{
+    enum order_reason reason = j->session_is_rated ? session_spend(j) : REASON_OK;
+    if (reason != REASON_OK || reserve_firm(j, position))
+        return reason;
+    if (j->session_is_rated)
+        session_return(j);
+    return refuse(j, REASON_FIRM_VALUE, j->terms->firm_limit, j->terms->firm_limit);
+}
+
 static enum order_reason book(struct judgement *j)
 {
     struct ledger *ledger = j->gate->ledger;
@@ -181,9 +192,10 @@ static enum order_reason book(struct judgement *j)
     struct working *working = position ? ledger_take(ledger, account, j->order->order_id) : NULL;
     if (!working)
         return REASON_NO_ROOM;
-    if (!reserve_firm(j, position)) {
+    enum order_reason reason = reserve(j, position);
+    if (reason != REASON_OK) {
         ledger_give(ledger, account, working);
-        return refuse(j, REASON_FIRM_VALUE, j->terms->firm_limit, j->terms->firm_limit);
+        return reason;
     }
     int64_t rearmed = rearmed_of(j);
     account_begin(account);
@@ -241,7 +253,7 @@ static void prepare(struct judgement *j, const struct gate *gate, const struct o
     j->order = order;
     j->out = out;
     j->target = NULL;
-    j->exit = j->trips = false;
+    j->exit = j->trips = j->session_is_rated = false;
     j->parent = 0;
     j->strategy_at = j->basket_at = j->parent_at = NONE;
     j->found = LIMIT_ABSENT;
@@ -254,6 +266,7 @@ static void prepare(struct judgement *j, const struct gate *gate, const struct o
 static enum order_reason judge_stranger(struct judgement *j, struct account_terms *terms)
 {
     terms->is_read = false;
+    terms->free_session = 0;
     j->terms = terms;
     judge_find(j, NULL);
     return judge(j);

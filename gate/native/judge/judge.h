@@ -7,6 +7,10 @@
 
 #include "ledger/ledger.h"
 
+struct message_rate {
+    int64_t messages_per_s, message_burst;
+};
+
 struct judgement {
     const struct gate *gate;
     const struct order *order;
@@ -28,6 +32,8 @@ struct judgement {
     wide up, down, gross;              /* of the position, with this order */
     int64_t firm_units;
     int64_t tokens, tokens_ns, weight; /* of the account's bucket after the refill, in 1e-9 messages */
+    struct message_rate session_rate;
+    bool session_is_rated;             /* then accepting takes the weight of the session's bucket too */
     uint64_t parent;                   /* the order's own, or its target's */
     int64_t parent_added;
     uint32_t strategy_at, basket_at, parent_at;
@@ -55,8 +61,25 @@ static inline enum order_reason refuse(struct judgement *j, enum order_reason re
 bool was_sent(const struct judgement *j);                            /* an equal order a moment ago */
 enum order_reason judge_rate(struct judgement *j);                   /* the part of judge_repeats about messages */
 enum order_reason judge_strategy(struct judgement *j);               /* and about repeated execution */
+enum order_reason judge_rated_session(struct judgement *j);          /* the session's rate, if people set one; wants the weight */
+int64_t tokens_filled(struct message_rate rate, int64_t tokens, int64_t tokens_ns, int64_t now_ns); /* a bucket as it is now */
 int64_t tokens_held(const struct account *account, const struct account_limits *limits);
 void judge_weight(struct judgement *j);                              /* what the position weighs with this order */
+
+/* Whether the session has messages left, too. Most have no rate, as the account's last order by it found out. */
+static inline enum order_reason judge_session(struct judgement *j)
+{
+    const struct account_terms *terms = j->terms;
+    uint64_t session = j->order->session;
+    if (session == 0 ||
+        (session == terms->free_session && limit_account_unchanged(&j->gate->table, terms->free_seen)))
+        return REASON_OK;
+    return judge_rated_session(j);
+}
+
+/* Take of the session's bucket what the order weighs: another account may have emptied it since it was judged. Or give it back. */
+enum order_reason session_spend(struct judgement *j);
+void session_return(struct judgement *j);
 
 /* Find account and position, those that count and those that are. */
 void judge_find(struct judgement *j, struct account *account);

@@ -28,42 +28,41 @@ bool was_sent(const struct judgement *j)
     return false;
 }
 
-static int64_t bucket_size(const struct account_limits *limits)
+static int64_t bucket_size(int64_t message_burst)
 {
     const int64_t burst_max = (INT64_C(1) << 62) / MESSAGE;
-    return (limits->message_burst < burst_max ? limits->message_burst : burst_max) * MESSAGE;
+    return (message_burst < burst_max ? message_burst : burst_max) * MESSAGE;
 }
 
 int64_t tokens_held(const struct account *account, const struct account_limits *limits)
 {
-    int64_t room = bucket_size(limits);
+    int64_t room = bucket_size(limits->message_burst);
     if (limits->messages_per_s == LIMIT_UNLIMITED)
         return INT64_MAX;
     return account->tokens_ns == 0 || account->tokens > room ? room : account->tokens;
 }
 
-/* Fill the bucket up to now: thousand-millionths of a message, so that nothing is rounded. */
-static void refill(struct judgement *j)
+/* Filled up to now: thousand-millionths of a message, so that nothing is rounded. */
+int64_t tokens_filled(struct message_rate rate, int64_t tokens, int64_t tokens_ns, int64_t now_ns)
 {
-    const struct account *account = j->as_account;
-    const struct account_limits *limits = &j->terms->limits;
-    int64_t room = bucket_size(limits);
-    int64_t elapsed_ns = j->now_ns - account->tokens_ns;
-    j->tokens_ns = j->now_ns > account->tokens_ns ? j->now_ns : account->tokens_ns;
-    wide tokens = account->tokens_ns == 0 ? room : account->tokens;
-    if (account->tokens_ns != 0 && elapsed_ns > 0)
-        tokens += (wide)elapsed_ns * limits->messages_per_s;
-    j->tokens = tokens < room ? (int64_t)tokens : room;
+    int64_t room = bucket_size(rate.message_burst), elapsed_ns = now_ns - tokens_ns;
+    wide filled = tokens_ns == 0 ? room : tokens;
+    if (tokens_ns != 0 && elapsed_ns > 0)
+        filled += (wide)elapsed_ns * rate.messages_per_s;
+    return filled < room ? (int64_t)filled : room;
 }
 
 enum order_reason judge_rate(struct judgement *j)
 {
     j->weight = j->in_force[LIMIT_MESSAGE_WEIGHT] * MESSAGE_PERMILLE;
-    if (j->terms->limits.messages_per_s == LIMIT_UNLIMITED)
+    const struct account *account = j->as_account;
+    struct message_rate rate = {j->terms->limits.messages_per_s, j->terms->limits.message_burst};
+    if (rate.messages_per_s == LIMIT_UNLIMITED)
         return REASON_OK;
-    refill(j);
+    j->tokens = tokens_filled(rate, account->tokens, account->tokens_ns, j->now_ns);
+    j->tokens_ns = j->now_ns > account->tokens_ns ? j->now_ns : account->tokens_ns;
     if (j->tokens < j->weight)
-        return refuse(j, REASON_MESSAGE_RATE, j->terms->limits.messages_per_s, shown(j->weight, MESSAGE));
+        return refuse(j, REASON_MESSAGE_RATE, rate.messages_per_s, shown(j->weight, MESSAGE));
     return REASON_OK;
 }
 
@@ -146,8 +145,10 @@ enum order_reason judge_repeats(struct judgement *j)
         return REASON_DUPLICATE_ORDER;
     if (was_sent(j))
         return REASON_DUPLICATE_ORDER;
-    enum order_reason reason = judge_rate(j);
-    return reason == REASON_OK ? judge_strategy(j) : reason;
+    enum order_reason reason;
+    if ((reason = judge_rate(j)) || (reason = judge_session(j)))
+        return reason;
+    return judge_strategy(j);
 }
 
 int64_t period_width(const struct account_limits *limits)

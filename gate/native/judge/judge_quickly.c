@@ -106,7 +106,8 @@ static bool is_new(struct judgement *j, const struct quick *quick)
             return false;
     }
     j->in_force[LIMIT_MESSAGE_WEIGHT] = quick->weight;
-    return (room->tokens >= quick->weight * MESSAGE_PERMILLE || judge_rate(j) == REASON_OK) && is_no_repeat(j);
+    j->weight = quick->weight * MESSAGE_PERMILLE;
+    return (room->tokens >= j->weight || judge_rate(j) == REASON_OK) && judge_session(j) == REASON_OK && is_no_repeat(j);
 }
 
 /* Write down what was in force; false when the row has changed since it was looked at. */

@@ -30,13 +30,14 @@ static size_t round_up(size_t bytes)
 }
 
 struct layout {
-    size_t accounts, quicks, positions, orders, buckets, end;
+    size_t session_rates, accounts, quicks, positions, orders, buckets, end;
 };
 
 static struct layout layout_of(const struct ledger *ledger)
 {
     struct layout at;
-    at.accounts = round_up(sizeof *ledger);
+    at.session_rates = round_up(sizeof *ledger);
+    at.accounts = at.session_rates + SESSION_RATES * sizeof(struct session_rate);
     at.quicks = at.accounts + ledger->account_slots * sizeof(struct account);
     at.positions = at.quicks + ledger->position_slots * sizeof(struct quick);
     at.orders = round_up(at.positions + ledger->position_slots * sizeof(struct position));
@@ -45,9 +46,14 @@ static struct layout layout_of(const struct ledger *ledger)
     return at;
 }
 
+struct session_rate *ledger_session_rates(struct ledger *ledger)
+{
+    return (struct session_rate *)((char *)ledger + round_up(sizeof *ledger));
+}
+
 struct account *ledger_accounts(struct ledger *ledger)
 {
-    return (struct account *)((char *)ledger + round_up(sizeof *ledger));
+    return (struct account *)(ledger_session_rates(ledger) + SESSION_RATES);
 }
 
 struct quick *ledger_quicks(struct ledger *ledger)

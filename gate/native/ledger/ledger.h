@@ -4,8 +4,8 @@
  * afterwards, and a table that is full refuses orders.
  *
  * Locks: an account's record, its positions and its orders change under its spin lock alone. Between accounts are shared the
- * places in the tables (taken by compare-and-swap, never given back) and the pool and the chains of orders (a lock each,
- * held for some instructions).
+ * places in the tables (taken by compare-and-swap, never given back), and the pool and the chains of orders and the buckets of
+ * sessions (a lock each, held for some instructions, taken after the account's and never two at once).
  *
  * A crash: an account says that it is being changed, so the successor knows whose numbers may be half; free list and
  * chains are not trusted but built again from the orders themselves (ledger_adopt.c).
@@ -21,7 +21,7 @@
 #include "order/value.h"
 
 #define LEDGER_MAGIC UINT64_C(0x52454744454C4754)
-#define LEDGER_VERSION 1u
+#define LEDGER_VERSION 2u
 #define NONE UINT32_MAX
 
 #define RECENT_ORDERS 256
@@ -32,6 +32,7 @@
 #define PERIOD_PARTS 8
 #define PERIOD_BUCKETS 9 /* the parts of a period, and the one that is running */
 #define SESSION_SLOTS 64
+#define SESSION_RATES 256 /* sessions with a rate, a power of two */
 #define KNOWN_IDS 4096
 #define LOT_SHIFT 16
 #define MARGIN_SHIFT 50
@@ -130,6 +131,8 @@ struct account_terms {
     enum order_reason fault;      /* of the account's limits */
     enum order_reason firm_fault;
     bool is_read;
+    uint64_t free_session;        /* the session asked for last that has no rate; 0 = none is known */
+    struct limit_account_seen free_seen;
 };
 
 /* What is left of an account's limits, in the units of struct quick; made anew after each change of the account. */
@@ -164,6 +167,13 @@ struct account {
     struct parent_slot parents[PARENT_SLOTS];
 };
 
+/* The messages of a session: one bucket for all accounts that send by it. A place is taken by the first order accepted. */
+struct session_rate {
+    _Alignas(64) _Atomic uint64_t session; /* 0 = free; written once */
+    _Atomic uint32_t lock;
+    int64_t tokens, tokens_ns; /* as those of an account */
+};
+
 struct ledger {
     _Alignas(64) uint64_t magic;
     uint32_t version, account_slots, position_slots, bucket_count, order_count;
@@ -182,6 +192,7 @@ struct ledger {
 enum gate_open ledger_open(struct gate *gate, const char *path, struct gate_sizes sizes);
 void ledger_close(struct gate *gate);
 
+struct session_rate *ledger_session_rates(struct ledger *ledger);
 struct account *ledger_accounts(struct ledger *ledger);
 struct position *ledger_positions(struct ledger *ledger);
 struct quick *ledger_quicks(struct ledger *ledger); /* one beside each position */
@@ -200,6 +211,9 @@ void ledger_chain_orders(struct ledger *ledger);
 /* Find, or with `make` take a place; NULL when absent, or full. */
 struct account *ledger_account(struct ledger *ledger, uint64_t hash, bool make);
 struct position *ledger_position(struct ledger *ledger, struct account *account, int64_t instrument_id, bool make);
+
+/* The place of a session's bucket, or the free one where it would be put; NULL when all are others'. */
+struct session_rate *ledger_session_rate(struct ledger *ledger, uint64_t session);
 
 /* The positions of an account, one after the other: from NULL to NULL. Under its lock. */
 struct position *ledger_next_position(struct ledger *ledger, const struct account *account, const struct position *after);

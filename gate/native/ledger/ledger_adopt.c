@@ -2,8 +2,8 @@
  *
  * Nothing that can be made again is trusted: lists, chains, sums and counts are built from positions and orders. What cannot be
  * made again (positions, orders, cash, counters of the past) is taken where it is possible at all; where it is not, and where a sum
- * was another one than what it is made of, the account waits for reconciliation. A table in which an account or a position
- * cannot be found is no ledger. */
+ * was another one than what it is made of, the account waits for reconciliation. A table in which an account, a position or a
+ * session's bucket cannot be found is no ledger. */
 #include "ledger/ledger.h"
 
 #include <string.h>
@@ -73,6 +73,22 @@ static bool positions_are_found(struct ledger *ledger)
             continue;
         struct account *account = holder_of(ledger, key);
         if (!account || ledger_position(ledger, account, (int64_t)(key & UINT32_MAX), false) != &positions[i])
+            return false;
+    }
+    return true;
+}
+
+/* Of a session there is nobody to reconcile it: a bucket that cannot be makes the whole no ledger. */
+static bool sessions_are_found(struct ledger *ledger)
+{
+    struct session_rate *rates = ledger_session_rates(ledger);
+    for (uint32_t i = 0; i < SESSION_RATES; i++) {
+        uint64_t session = atomic_load_explicit(&rates[i].session, memory_order_relaxed);
+        atomic_store_explicit(&rates[i].lock, 0, memory_order_relaxed);
+        if (session == 0)
+            rates[i].tokens = rates[i].tokens_ns = 0; /* who takes the place finds nothing there */
+        else if (ledger_session_rate(ledger, session) != &rates[i] || rates[i].tokens < 0 || rates[i].tokens > LOTS_MAX ||
+                 rates[i].tokens_ns < 0)
             return false;
     }
     return true;
@@ -249,6 +265,7 @@ static void clear_account(struct account *account)
         distrust(account);
     atomic_store_explicit(&account->lock, 0, memory_order_relaxed);
     account->terms.is_read = false;
+    account->terms.free_session = 0;
     account->positions = 0;
     account->open_orders = 0;
     account->up = account->down = account->gross = account->margin = account->marked = account->cash = 0;
@@ -268,7 +285,7 @@ bool ledger_adopt(struct ledger *ledger)
 {
     struct account *accounts = ledger_accounts(ledger);
     struct position *positions = ledger_positions(ledger);
-    if (!accounts_are_found(ledger) || !positions_are_found(ledger))
+    if (!accounts_are_found(ledger) || !positions_are_found(ledger) || !sessions_are_found(ledger))
         return false;
     memset(ledger_quicks(ledger), 0, ledger->position_slots * sizeof(struct quick));
     atomic_store_explicit(&ledger->working_count, 0, memory_order_relaxed);

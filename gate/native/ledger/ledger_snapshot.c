@@ -9,11 +9,11 @@
 #include <string.h>
 
 #define SNAPSHOT_MAGIC UINT64_C(0x50414e5345444954) /* "TIDESNAP", little-endian */
-#define SNAPSHOT_VERSION 1u
+#define SNAPSHOT_VERSION 2u
 
 struct snapshot_header {
     uint64_t magic, checksum; /* of all that follows */
-    uint32_t version, account_bytes, position_bytes, working_bytes;
+    uint32_t version, account_bytes, position_bytes, working_bytes, session_rate_bytes, session_rates;
     struct gate_sizes sizes;
     uint32_t accounts, positions, orders, sessions;
     uint64_t accepted, refused, pended, unknown_reports, overfills, torn_accounts;
@@ -51,6 +51,7 @@ static struct snapshot_header header_of(struct ledger *ledger)
     header.account_bytes = sizeof(struct account);
     header.position_bytes = sizeof(struct position);
     header.working_bytes = sizeof(struct working);
+    header.session_rate_bytes = sizeof(struct session_rate);
     header.sizes = ledger->sizes;
     header.accepted = atomic_load_explicit(&ledger->accepted, memory_order_relaxed);
     header.refused = atomic_load_explicit(&ledger->refused, memory_order_relaxed);
@@ -61,6 +62,8 @@ static struct snapshot_header header_of(struct ledger *ledger)
     header.sessions = atomic_load_explicit(&ledger->session_count, memory_order_relaxed);
     for (int i = 0; i < SESSION_SLOTS; i++)
         header.sessions_down[i] = atomic_load_explicit(&ledger->sessions_down[i], memory_order_relaxed);
+    for (uint32_t i = 0; i < SESSION_RATES; i++)
+        header.session_rates += atomic_load_explicit(&ledger_session_rates(ledger)[i].session, memory_order_relaxed) != 0;
     for (uint32_t i = 0; i < ledger->account_slots; i++)
         header.accounts += atomic_load_explicit(&ledger_accounts(ledger)[i].hash, memory_order_relaxed) != 0;
     for (uint32_t i = 0; i < ledger->position_slots; i++)
@@ -72,7 +75,8 @@ static struct snapshot_header header_of(struct ledger *ledger)
 
 static size_t bytes_of(const struct snapshot_header *header)
 {
-    return sizeof *header + header->accounts * (sizeof(struct place) + sizeof(struct account)) +
+    return sizeof *header + header->session_rates * (sizeof(struct place) + sizeof(struct session_rate)) +
+           header->accounts * (sizeof(struct place) + sizeof(struct account)) +
            header->positions * (sizeof(struct place) + sizeof(struct position)) +
            header->orders * (sizeof(struct place) + sizeof(struct working));
 }
@@ -94,11 +98,23 @@ static unsigned char *append(unsigned char **out, uint32_t index, const void *co
     return put;
 }
 
+static void append_session_rates(struct ledger *ledger, unsigned char **out)
+{
+    for (uint32_t i = 0; i < SESSION_RATES; i++) {
+        struct session_rate *rate = &ledger_session_rates(ledger)[i];
+        if (atomic_load_explicit(&rate->session, memory_order_relaxed) == 0)
+            continue;
+        unsigned char *put = append(out, i, rate, sizeof *rate);
+        memset(put + offsetof(struct session_rate, lock), 0, sizeof rate->lock);
+    }
+}
+
 void gate_snapshot(const struct gate *gate, void *memory)
 {
     struct ledger *ledger = gate->ledger;
     struct snapshot_header header = header_of(ledger);
     unsigned char *out = (unsigned char *)memory + sizeof header;
+    append_session_rates(ledger, &out);
     for (uint32_t i = 0; i < ledger->account_slots; i++) {
         struct account *account = &ledger_accounts(ledger)[i];
         if (atomic_load_explicit(&account->hash, memory_order_relaxed) == 0)
@@ -210,7 +226,8 @@ bool gate_restore(struct gate *gate, const void *memory, size_t bytes)
     memcpy(&header, memory, sizeof header);
     bool fits = header.magic == SNAPSHOT_MAGIC && header.version == SNAPSHOT_VERSION &&
                 header.account_bytes == sizeof(struct account) && header.position_bytes == sizeof(struct position) &&
-                header.working_bytes == sizeof(struct working) &&
+                header.working_bytes == sizeof(struct working) && header.session_rate_bytes == sizeof(struct session_rate) &&
+                header.session_rates <= SESSION_RATES &&
                 memcmp(&header.sizes, &ledger->sizes, sizeof header.sizes) == 0 && header.accounts <= ledger->sizes.accounts &&
                 header.positions <= ledger->sizes.positions && header.orders <= ledger->order_count &&
                 header.sessions <= SESSION_SLOTS + 1 && bytes == bytes_of(&header);
@@ -218,6 +235,8 @@ bool gate_restore(struct gate *gate, const void *memory, size_t bytes)
     if (!fits || header.checksum != checksum_of((const unsigned char *)memory + CHECKED_FROM, bytes - CHECKED_FROM))
         return false;
     bool placed =
+        place_all(&from, header.session_rates, (unsigned char *)ledger_session_rates(ledger), sizeof(struct session_rate),
+                  SESSION_RATES) &&
         place_all(&from, header.accounts, (unsigned char *)ledger_accounts(ledger), sizeof(struct account), ledger->account_slots) &&
         place_all(&from, header.positions, (unsigned char *)ledger_positions(ledger), sizeof(struct position),
                   ledger->position_slots) &&

@@ -48,7 +48,7 @@ enum order_reason {
     REASON_QUOTE_OFFSET = 17,
     REASON_MAX_ORDER_VALUE = 18,
     REASON_DUPLICATE_ORDER = 19,   /* the id was used, or an equal order went out a moment ago */
-    REASON_MESSAGE_RATE = 20,
+    REASON_MESSAGE_RATE = 20,      /* of the account */
     REASON_REPEATED_EXECUTION = 21, /* waits for a named person */
     REASON_PERIOD_VALUE = 22,
     REASON_BASKET_VALUE = 23,
@@ -71,6 +71,7 @@ enum order_reason {
     REASON_NOT_RECONCILED = 40,    /* the account's positions are not known to be right */
     REASON_NO_ROOM = 41,           /* a bound of the ledger is hit */
     REASON_NEEDS_APPROVAL = 42,    /* soft limit: waits for a second person */
+    REASON_SESSION_RATE = 43,      /* the messages of the session, of all accounts together */
     REASON_COUNT
 };
 

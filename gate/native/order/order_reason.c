@@ -57,6 +57,7 @@ static const struct {
     [REASON_NOT_RECONCILED] = {"not_reconciled", "TG-STOP-RECONCILE"},
     [REASON_NO_ROOM] = {"no_room", "TG-STOP-ROOM"},
     [REASON_NEEDS_APPROVAL] = {"needs_approval", "TG-SOFT-APPROVAL"},
+    [REASON_SESSION_RATE] = {"session_rate", "TG-FLOW-SESSION"},
 };
 
 const char *order_reason_word(int reason)

@@ -94,9 +94,11 @@ struct limit_row {
     char model_id[LIMIT_MODEL_ID_BYTES]; /* ASCII, zero padded, not terminated when full */
 };
 
-/* What people granted an account. Values are 1e-6 currency; negative = unset, LIMIT_UNLIMITED = said on purpose. */
+/* What people granted an account. Values are 1e-6 currency; negative = unset, LIMIT_UNLIMITED = said on purpose. The row of the
+ * firm bounds all accounts by its gross_value; that of a session, where there is one, its messages by messages_per_s and
+ * message_burst. As of an account, nothing else of such a row is set, so nobody can trade under it. */
 struct account_limits {
-    uint64_t account;             /* scope_hash of "account:<id>"; 0 marks an empty slot */
+    uint64_t account;             /* scope_hash of "account:<id>", "firm" or "session:<id>"; 0 marks an empty slot */
     int64_t gross_value, net_value;
     int64_t instrument_value;     /* concentration: largest gross value in one instrument */
     int64_t credit;               /* largest sum of margins */

@@ -1,4 +1,4 @@
-/* Order threads on accounts of their own and on one that they share, reports, a writer of the table, marks and walks, for
+/* Order threads on accounts of their own and on one that they share, by sessions that they share, reports, a writer of the table, marks and walks, for
  * ThreadSanitizer. No limit may be exceeded at any moment, and at the end the sums are those of the parts. Prints `fault=0`, and
  * a bit for each law that was broken. */
 #include <pthread.h>
@@ -19,14 +19,18 @@
 #define GROSS_LOTS 400
 #define FIRM_LOTS 1000
 #define SHARED (SENDERS + 1)
+#define SESSION UINT64_C(5000) /* of a rate that is written again and again */
+#define SPENT (SESSION + 1)    /* of a burst, and no refill */
+#define FREE (SESSION + 2)     /* of no rate */
+#define BURST 1500
 
 enum fault { OPEN_EXCEEDED = 1, GROSS_EXCEEDED = 2, FIRM_EXCEEDED = 4, LONG_EXCEEDED = 8, WORKING_SUM = 16, POSITION_SUM = 32,
-             FIRM_SUM = 64, VALUE_SUM = 128, NOTHING_HAPPENED = 256, REPORT_LOST = 512, SUPPORT = 1024 };
+             FIRM_SUM = 64, VALUE_SUM = 128, NOTHING_HAPPENED = 256, REPORT_LOST = 512, SUPPORT = 1024, SESSION_SUM = 2048 };
 
 static struct limit_table table;
 static struct gate gate;
 static _Atomic int done, faults;
-static _Atomic int64_t traded[SHARED + 1][INSTRUMENTS + 1], accepted, refused;
+static _Atomic int64_t traded[SHARED + 1][INSTRUMENTS + 1], accepted, refused, spent, slowed;
 
 static void require(bool held, enum fault fault)
 {
@@ -53,6 +57,12 @@ static void grant(uint64_t account, int64_t gross_lots)
     struct account_limits limits = {account, gross_lots * VALUE_OF_LOT, LIMIT_UNLIMITED, LIMIT_UNLIMITED, LIMIT_UNLIMITED,
                                     LIMIT_UNLIMITED, LIMIT_UNLIMITED, LIMIT_UNLIMITED, LIMIT_UNLIMITED, OPEN_ORDERS,
                                     1000000000, 1000000, 1000000, 1000000000, 0, 1};
+    require(limit_table_put_account(&table, &limits), SUPPORT);
+}
+
+static void rate(uint64_t session, int64_t messages_per_s, int64_t message_burst)
+{
+    struct account_limits limits = {.account = session, .messages_per_s = messages_per_s, .message_burst = message_burst};
     require(limit_table_put_account(&table, &limits), SUPPORT);
 }
 
@@ -98,13 +108,18 @@ static void *send_all(void *argument)
         sent->order = (struct order){.instrument_id = 1 + (int64_t)draw(&state, INSTRUMENTS), .order_id = n << 8 | number,
                                      .account = draw(&state, 2) ? number : SHARED, .strategy = 1 + draw(&state, 3),
                                      .qty = 1 + (int64_t)draw(&state, 10), .price = buys ? PRICE - TICK : PRICE + TICK,
-                                     .side = buys ? ORDER_BUY : ORDER_SELL, .type = ORDER_LIMIT};
+                                     .side = buys ? ORDER_BUY : ORDER_SELL, .type = ORDER_LIMIT,
+                                     .session = SESSION + draw(&state, 3)};
+        if (draw(&state, 8) == 0)
+            sent->order.session = 1 + draw(&state, SHARED); /* the name of an account: no two wait for each other */
         struct decision decision;
         if (draw(&state, 4) == 0)
             gate_check(&gate, &sent->order, (int64_t)n * 1000, &decision);
         gate_submit(&gate, &sent->order, (int64_t)n * 1000, &decision);
         sent->open = decision.reason == REASON_OK ? sent->order.qty : 0;
         atomic_fetch_add(decision.reason == REASON_OK ? &accepted : &refused, 1);
+        atomic_fetch_add(&spent, decision.reason == REASON_OK && sent->order.session == SPENT);
+        atomic_fetch_add(&slowed, decision.reason == REASON_SESSION_RATE);
     }
     for (int i = 0; i < PENDING; i++)
         if (pending[i].open > 0 && i % 2)
@@ -117,6 +132,7 @@ static void *write_all(void *unused)
     for (int64_t n = 1; !atomic_load(&done); n++) {
         write_row(1 + (uint32_t)(n % INSTRUMENTS), n);
         grant(1 + (uint64_t)n % SHARED, GROSS_LOTS);
+        rate(SESSION, n % 3 ? 100000000 : LIMIT_UNLIMITED, 20);
         if (n % 64 == 0)
             limit_set_put(&table, LIMIT_SET_BLOCKED, 1000 + (uint64_t)n % 128, 0);
         if (n % 64 == 32)
@@ -203,6 +219,8 @@ static void settle(void)
     for (uint32_t i = 0; i < ledger->account_slots; i++)
         if (atomic_load(&accounts[i].hash))
             require(accounts[i].gross == gross[atomic_load(&accounts[i].hash)], VALUE_SUM);
+    require(atomic_load(&spent) == BURST && atomic_load(&slowed) > 0, SESSION_SUM);
+    require(ledger_session_rate(ledger, SPENT)->tokens == 0, SESSION_SUM);
     require(atomic_load(&accepted) > ORDERS / 4 && atomic_load(&refused) > 0, NOTHING_HAPPENED);
 }
 
@@ -215,6 +233,7 @@ int main(void)
     for (uint64_t account = 1; account <= SHARED; account++)
         grant(account, GROSS_LOTS);
     grant(scope_hash("firm", 4), FIRM_LOTS);
+    rate(SPENT, 0, BURST);
     require(gate_open_on(&gate, &table, NULL, (struct gate_sizes){16, 64, 256}) == GATE_OPEN_OK, SUPPORT);
     if (pthread_create(&others[0], NULL, write_all, NULL) || pthread_create(&others[1], NULL, walk_all, NULL) ||
         pthread_create(&others[2], NULL, walk_all, NULL))
