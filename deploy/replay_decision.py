@@ -1,5 +1,8 @@
 """One decision rebuilt from history: rules, requests and reports of its account up to it, through the same desk.
 
+Accounts that send by a session with a rate share its bucket: then the requests and reports of all of them are taken, between
+accounts in the order in which the enforcer numbered their decisions.
+
 The rebuilt decision is compared with the stored one bit by bit. Each order is judged by the risk state that its stored decision
 names, by the commands of people up to its own time, and after the reports that its sender had seen. Invariant: what
 history does not hold is said, never guessed: an order without its decision or state, or a hole in the numbers, makes the
@@ -8,8 +11,9 @@ answer "incomplete", whatever it looks like. Rejected: trusting the stored decis
 What is not in the topics cannot be rebuilt: positions set by hand, days begun by the trading process, lost sessions.
 """
 
+import heapq
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import Enum
@@ -18,13 +22,14 @@ from typing import Any, Final
 from gate._native import Gate
 from gate.causal import CausalOrder, Released
 from gate.desk import GateDesk
+from gate.policy.account_book import SESSION
 from gate.rows import InstrumentRow
 from history.queries import text
 from jobs.machines.rule_book import RuleBook
 from schemas import codec, topics
 from schemas.errors import Place
 from schemas.orders import ExecutionSource, OrderDecision, OrderExecution, OrderRequest
-from schemas.records import RiskCommand, RiskState
+from schemas.records import CommandKind, RiskCommand, RiskState
 from schemas.units import NS_PER_S
 
 Ask = Callable[[str], list[dict[str, Any]]]
@@ -33,7 +38,10 @@ Ask = Callable[[str], list[dict[str, Any]]]
 TTL_NS: Final = 3 * NS_PER_S
 _NOT_COMPARED: Final = {"seq", "decision_id", "instance", "decided_ns", "enforcer", "ts_event_ns"}
 """Who decided, and by which clock; everything else must be equal."""
+_LAST: Final = 2**63
 _Message = OrderRequest | OrderExecution
+Answered = tuple[_Message, OrderDecision | None]
+"""A message, and of a request what the enforcer answered."""
 
 
 class NoDecisionError(LookupError):
@@ -110,26 +118,55 @@ class _Rebuilder:
         self._commands = self._known_commands()
 
     def run(self) -> Rebuilt:
-        account = text(self._stored.account_id)
+        accounts = self._bound_together()
+        self._look_for_holes()
+        for message, answer in _by_number(self._answered(account) for account in accounts):
+            if not isinstance(message, OrderRequest):
+                self._desk.report(message)
+            elif self._judge(message, answer):
+                self._look_at_features()
+                return self._out
+        self._out.incomplete.append(f"the request of order {self._stored.order_id} is not in history")
+        return self._out
+
+    def _bound_together(self) -> list[str]:
+        """Return the account, and those whose orders took from the same buckets of sessions, the account first."""
+        kinds = (command.scope.partition(":") for command in self._commands if command.kind is CommandKind.SET_ACCOUNT)
+        rated = {name for kind, _, name in kinds if kind == SESSION}
+        accounts, sessions = [self._stored.account_id], set[str]()
+        while rated:
+            found = rated & self._distinct("session_id", f"account_id IN ({_texts(accounts)})")
+            if found <= sessions:
+                break
+            sessions |= found
+            users = self._distinct("account_id", f"session_id IN ({_texts(sessions)})")
+            accounts += sorted(users - set(accounts))
+        return accounts
+
+    def _distinct(self, column: str, where: str) -> set[str]:
+        rows = self._ask(f"SELECT DISTINCT {column} AS found FROM requests_once WHERE {where}")  # noqa: S608 - as `_rows`
+        return {row["found"] for row in rows if row["found"]}
+
+    def _answered(self, account_id: str) -> list[Answered]:
+        """Return the messages of an account in its sender's order, requests with what they were answered."""
+        account = text(account_id)
         decisions = self._decisions(account)
+        if not decisions:
+            if account_id != self._stored.account_id:
+                return []  # it sends by the session to another ledger
+            self._out.incomplete.append("history holds no decision of the account")
         requests = _records(
             self._ask, "requests", f"account_id = {account} ORDER BY ts_event_ns, executions_seen, order_id"
         )
         executions = _records(
             self._ask, "executions", f"account_id = {account} ORDER BY requests_sent, ts_event_ns, exec_id"
         )
-        self._look_for_holes(decisions)
+        found: list[Answered] = []
         for message in _in_order(requests, executions):
-            if not isinstance(message, OrderRequest):
-                self._desk.report(message)
-                continue
-            answers = decisions.get((message.order_id, message.ts_event_ns), [])
-            answer = answers.pop(0) if answers else None
-            if self._judge(message, answer):
-                self._look_at_features()
-                return self._out
-        self._out.incomplete.append(f"the request of order {self._stored.order_id} is not in history")
-        return self._out
+            is_request = isinstance(message, OrderRequest)
+            answers = decisions.get((message.order_id, message.ts_event_ns)) if is_request else None
+            found.append((message, answers.pop(0) if answers else None))
+        return found
 
     def _judge(self, order: OrderRequest, answer: OrderDecision | None) -> bool:
         """Judge an order; true when it is the one asked for."""
@@ -203,8 +240,8 @@ class _Rebuilder:
             by_request.setdefault(key, []).append(decision)
         return by_request
 
-    def _look_for_holes(self, decisions: dict[tuple[str, int], list[OrderDecision]]) -> None:
-        """Say when numbers before the decision are missing: orders of this account may be among them."""
+    def _look_for_holes(self) -> None:
+        """Say when numbers before the decision are missing: orders of these accounts may be among them."""
         until = self._stored.seq
         where = (
             f"enforcer = {text(self._stored.enforcer)} AND instance = {text(self._stored.instance)} AND seq <= {until}"
@@ -214,8 +251,6 @@ class _Rebuilder:
             self._out.incomplete.append(
                 f"{until - int(row['found'])} of the {until} decisions before are not in history"
             )
-        if not decisions:
-            self._out.incomplete.append("history holds no decision of the account")
 
     def _look_at_features(self) -> None:
         stored = self._stored
@@ -256,6 +291,23 @@ def _in_order(requests: list[OrderRequest], executions: list[OrderExecution]) ->
         else:
             merged += order.offer_report(one.account_id, one.requests_sent, one)
     return [released.item for released in merged]
+
+
+def _by_number(accounts: Iterable[list[Answered]]) -> Iterator[Answered]:
+    """Yield the messages of all accounts; those of each in their order, reports with the next request that has a number."""
+    numbered = []
+    for messages in accounts:
+        number, keyed = _LAST, []
+        for message, answer in reversed(messages):
+            number = answer.seq if answer is not None else number
+            keyed.append((number, (message, answer)))
+        numbered.append(keyed[::-1])
+    for _, answered in heapq.merge(*numbered, key=lambda one: one[0]):
+        yield answered
+
+
+def _texts(names: Iterable[str]) -> str:
+    return ", ".join(map(text, sorted(names)))
 
 
 def _records(ask: Ask, table: str, where: str) -> list[Any]:

@@ -29,7 +29,7 @@ from schemas.errors import Place
 from tests.gate.traffic import Oms, rules
 
 settings = HistorySettings("nowhere:1", data_dir=Path(sys.argv[1]) / "data")
-lose = sys.argv[2]
+lose, is_shared = sys.argv[2], sys.argv[3] == "shared"
 store = Store(settings)
 migrate(store)
 kept, offsets = {}, {}
@@ -39,7 +39,7 @@ def keep(topic, raw):
     offsets[topic] = offsets.get(topic, -1) + 1
     return Place(topic, 0, offsets[topic])
 
-desk, oms, ids = OrderDesk(ttl_ns=3_000_000_000, instance="epoch-1"), Oms(4), []
+desk, oms, ids = OrderDesk(ttl_ns=3_000_000_000, instance="epoch-1"), Oms(4, is_shared=is_shared), []
 
 def learn(record):
     topic = topics.RISK_COMMANDS if hasattr(record, "maker") else topics.RISK_STATES
@@ -80,8 +80,8 @@ print(json.dumps({"answers": answers, "refused": refused, "lines": lines_of(rebu
 """
 
 
-def ran(folder: Path, lose: str = "") -> dict[str, Any]:
-    command = [sys.executable, "-c", CODE, str(folder), lose]
+def ran(folder: Path, lose: str = "", session: str = "own") -> dict[str, Any]:
+    command = [sys.executable, "-c", CODE, str(folder), lose, session]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -98,6 +98,14 @@ def test_decision_is_rebuilt_bit_by_bit_from_what_history_holds(tmp_path: Path) 
     assert any(answer["positions"] for answer in found["answers"])
     assert found["refused"] == "history holds no decision nobody"
     assert any(line.startswith("  dynamic: order_qty") for line in found["lines"])
+
+
+def test_decision_by_a_session_that_accounts_share_is_rebuilt_from_the_orders_of_all_of_them(tmp_path: Path) -> None:
+    found = ran(tmp_path, session="shared")
+    assert "session_rate" in found["reasons"]
+    for answer in found["answers"]:
+        assert answer["differs"] == {}
+        assert all("features of tick" in what for what in answer["incomplete"]), "no ticks were stored"
 
 
 @pytest.mark.parametrize("lose", ["orders.decisions", "orders.executions", "orders.requests", "risk.states"])
