@@ -45,11 +45,12 @@ def grant(account: int) -> AccountRow:
 
 
 def fill(table: LimitTable, instruments: int, accounts: tuple[int, ...] = (ROUTE["account"],)) -> None:
-    """Write the rows of instruments 1 to ``instruments``, of the accounts and of the firm."""
+    """Write the rows of instruments 1 to ``instruments``, of the accounts, of the firm and of the session."""
     for instrument_id in range(1, instruments + 1):
         table.put(row(instrument_id).pack())
     for account in (*accounts, scope_hash("firm")):
         table.put_account(grant(account).pack())
+    table.put_account(AccountRow(ROUTE["session"], messages_per_s=10**9, message_burst=10**9).pack())
     table.heartbeat_ttl_ns = 60 * 10**9
     table.heartbeat(time.monotonic_ns(), 1)
 

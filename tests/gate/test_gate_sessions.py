@@ -135,6 +135,15 @@ def test_orders_by_turns_over_two_sessions_are_counted_apart(gate: Gate) -> None
     assert found == ["OK", "OK", "OK", "OK", "SESSION_RATE", "OK", "SESSION_RATE", "OK"]
 
 
+def test_session_whose_hash_looks_like_that_of_a_row_is_free(gate: Gate) -> None:
+    gate.grant(rate(0, 0))
+    alike = SESSION + 64  # the same bit of the table's filter, and of an account's likewise
+    assert [send(gate, sent(number, session=alike)) for number in (1, 2, 3)] == [OK] * 3
+    assert [send(gate, sent(number, session=ACCOUNT + 64)) for number in (4, 5, 6)] == [OK] * 3
+    gate.grant(rate(0, 1, alike))
+    assert [send(gate, sent(number, session=alike))[0] for number in (7, 8)] == ["OK", "SESSION_RATE"]
+
+
 def test_clock_that_goes_back_refills_nothing_and_a_new_day_neither(gate: Gate) -> None:
     gate.grant(rate(1, 1))
     assert send(gate, sent(1)) == OK

@@ -89,7 +89,7 @@ def test_missing_table_is_refused_with_its_path(path: Path) -> None:
     ("offset", "raw", "message"),
     [
         (0, b"NOTATIDE", "wrong magic"),
-        (PLACES["version"], struct.pack("<I", 9), "wrong version: was 9, wanted 2"),
+        (PLACES["version"], struct.pack("<I", 9), "wrong version: was 9, wanted 3"),
         (PLACES["row_size"], struct.pack("<I", 128), "wrong row size: was 128, wanted 320"),
         (PLACES["header_size"], struct.pack("<I", 64), "wrong row size"),
         (PLACES["row_count_max"], struct.pack("<I", 0), "wrong size"),
@@ -124,7 +124,7 @@ def test_create_leaves_a_file_alone_that_is_no_table(path: Path) -> None:
 
 def test_table_of_the_first_version_is_replaced_though_it_is_shorter_than_a_header(path: Path) -> None:
     path.write_bytes(b"TIDEGATE" + struct.pack("<6I", 1, 0, 128, 8, 16, 4096) + bytes(9000))
-    with pytest.raises(LimitTableError, match="wrong version: was 1, wanted 2"):
+    with pytest.raises(LimitTableError, match="wrong version: was 1, wanted 3"):
         LimitTable.attach(path)
     with LimitTable.create(path, 8) as heir:
         assert heir.row_count == 0

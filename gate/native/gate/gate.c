@@ -266,7 +266,6 @@ static void prepare(struct judgement *j, const struct gate *gate, const struct o
 static enum order_reason judge_stranger(struct judgement *j, struct account_terms *terms)
 {
     terms->is_read = false;
-    terms->free_session = 0;
     j->terms = terms;
     judge_find(j, NULL);
     return judge(j);

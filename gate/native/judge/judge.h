@@ -7,10 +7,6 @@
 
 #include "ledger/ledger.h"
 
-struct message_rate {
-    int64_t messages_per_s, message_burst;
-};
-
 struct judgement {
     const struct gate *gate;
     const struct order *order;
@@ -58,23 +54,25 @@ static inline enum order_reason refuse(struct judgement *j, enum order_reason re
 #define MESSAGE INT64_C(1000000000) /* a bucket counts in 1e-9 messages: messages a second times nanoseconds */
 #define MESSAGE_PERMILLE (MESSAGE / 1000)
 
+static inline int64_t bucket_size(int64_t message_burst)
+{
+    const int64_t burst_max = (INT64_C(1) << 62) / MESSAGE;
+    return (message_burst < burst_max ? message_burst : burst_max) * MESSAGE;
+}
+
 bool was_sent(const struct judgement *j);                            /* an equal order a moment ago */
 enum order_reason judge_rate(struct judgement *j);                   /* the part of judge_repeats about messages */
 enum order_reason judge_strategy(struct judgement *j);               /* and about repeated execution */
-enum order_reason judge_rated_session(struct judgement *j);          /* the session's rate, if people set one; wants the weight */
+enum order_reason judge_rated_session(struct judgement *j);          /* the session's rate, if people set one */
 int64_t tokens_filled(struct message_rate rate, int64_t tokens, int64_t tokens_ns, int64_t now_ns); /* a bucket as it is now */
 int64_t tokens_held(const struct account *account, const struct account_limits *limits);
 void judge_weight(struct judgement *j);                              /* what the position weighs with this order */
 
-/* Whether the session has messages left, too. Most have no rate, as the account's last order by it found out. */
+/* Whether the session has messages left, too. */
 static inline enum order_reason judge_session(struct judgement *j)
 {
-    const struct account_terms *terms = j->terms;
     uint64_t session = j->order->session;
-    if (session == 0 ||
-        (session == terms->free_session && limit_account_unchanged(&j->gate->table, terms->free_seen)))
-        return REASON_OK;
-    return judge_rated_session(j);
+    return session == 0 || !limit_account_may_be(&j->gate->table, session) ? REASON_OK : judge_rated_session(j);
 }
 
 /* Take of the session's bucket what the order weighs: another account may have emptied it since it was judged. Or give it back. */

@@ -28,12 +28,6 @@ bool was_sent(const struct judgement *j)
     return false;
 }
 
-static int64_t bucket_size(int64_t message_burst)
-{
-    const int64_t burst_max = (INT64_C(1) << 62) / MESSAGE;
-    return (message_burst < burst_max ? message_burst : burst_max) * MESSAGE;
-}
-
 int64_t tokens_held(const struct account *account, const struct account_limits *limits)
 {
     int64_t room = bucket_size(limits->message_burst);

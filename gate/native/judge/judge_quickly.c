@@ -106,8 +106,8 @@ static bool is_new(struct judgement *j, const struct quick *quick)
             return false;
     }
     j->in_force[LIMIT_MESSAGE_WEIGHT] = quick->weight;
-    j->weight = quick->weight * MESSAGE_PERMILLE;
-    return (room->tokens >= j->weight || judge_rate(j) == REASON_OK) && judge_session(j) == REASON_OK && is_no_repeat(j);
+    return (room->tokens >= quick->weight * MESSAGE_PERMILLE || judge_rate(j) == REASON_OK) && judge_session(j) == REASON_OK &&
+           is_no_repeat(j);
 }
 
 /* Write down what was in force; false when the row has changed since it was looked at. */
@@ -146,7 +146,7 @@ bool judge_quickly(struct judgement *j, struct quick *quick)
     if ((account->room.class_mask >> quick->class_id & 1) && is_within_terms(j, quick) && is_within_values(j, quick) &&
         is_new(j, quick) && testify_quickly(j, quick))
         return true;
-    j->trips = j->out->has_numbers = false;
+    j->trips = j->session_is_rated = j->out->has_numbers = false;
     j->strategy_at = NONE;
     return false;
 }

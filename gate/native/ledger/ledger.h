@@ -131,8 +131,17 @@ struct account_terms {
     enum order_reason fault;      /* of the account's limits */
     enum order_reason firm_fault;
     bool is_read;
-    uint64_t free_session;        /* the session asked for last that has no rate; 0 = none is known */
-    struct limit_account_seen free_seen;
+};
+
+struct message_rate {
+    int64_t messages_per_s, message_burst; /* the first LIMIT_UNLIMITED: none */
+};
+
+/* What the table said of the session that was asked for last. */
+struct session_terms {
+    uint64_t session; /* 0 = of none yet */
+    struct limit_account_seen seen;
+    struct message_rate rate;
 };
 
 /* What is left of an account's limits, in the units of struct quick; made anew after each change of the account. */
@@ -155,6 +164,7 @@ struct account {
     struct strategy_slot strategies[STRATEGY_SLOTS];
     uint8_t known[KNOWN_IDS]; /* orders of the account by the hash of their id; 255 = so many or more */
     struct account_terms terms; /* as last read; read anew when the table changed */
+    struct session_terms session; /* of the last order */
     int64_t period_start_ns;    /* of bucket period_newest */
     int64_t tokens, tokens_ns; /* 1e-9 messages; tokens_ns 0 = the bucket was never used, and is full */
     wide up, down, gross, margin, cash, marked, base, peak; /* sums over positions; margin in thousandths */
@@ -171,7 +181,8 @@ struct account {
 struct session_rate {
     _Alignas(64) _Atomic uint64_t session; /* 0 = free; written once */
     _Atomic uint32_t lock;
-    int64_t tokens, tokens_ns; /* as those of an account */
+    _Atomic int64_t tokens; /* as those of an account; never more than it holds */
+    int64_t tokens_ns;
 };
 
 struct ledger {

@@ -86,7 +86,7 @@ static bool sessions_are_found(struct ledger *ledger)
         uint64_t session = atomic_load_explicit(&rates[i].session, memory_order_relaxed);
         atomic_store_explicit(&rates[i].lock, 0, memory_order_relaxed);
         if (session == 0)
-            rates[i].tokens = rates[i].tokens_ns = 0; /* who takes the place finds nothing there */
+            memset(&rates[i], 0, sizeof rates[i]); /* who takes the place finds nothing there */
         else if (ledger_session_rate(ledger, session) != &rates[i] || rates[i].tokens < 0 || rates[i].tokens > LOTS_MAX ||
                  rates[i].tokens_ns < 0)
             return false;
@@ -265,7 +265,7 @@ static void clear_account(struct account *account)
         distrust(account);
     atomic_store_explicit(&account->lock, 0, memory_order_relaxed);
     account->terms.is_read = false;
-    account->terms.free_session = 0;
+    account->session.session = 0; /* another table may be attached */
     account->positions = 0;
     account->open_orders = 0;
     account->up = account->down = account->gross = account->margin = account->marked = account->cash = 0;

@@ -125,6 +125,7 @@ void gate_snapshot(const struct gate *gate, void *memory)
         memset(put + offsetof(struct account, positions), 0, sizeof account->positions);
         memset(put + offsetof(struct account, has_room), 0, sizeof account->has_room);
         memset(put + offsetof(struct account, room), 0, sizeof account->room);
+        memset(put + offsetof(struct account, session), 0, sizeof account->session);
         memset(put + offsetof(struct account, known), 0, sizeof account->known);
     }
     for (uint32_t i = 0; i < ledger->position_slots; i++) {

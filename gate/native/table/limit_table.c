@@ -263,15 +263,16 @@ bool limit_table_put_account(struct limit_table *table, const struct account_lim
         return false;
     uint64_t words[ACCOUNT_ROW_WORDS - 1];
     account_pack(limits, words);
+    atomic_fetch_or_explicit(&table->header->account_filter, UINT64_C(1) << (limits->account & 63), memory_order_release);
     uint64_t writing = atomic_load_explicit(&slot->sequence, memory_order_relaxed) | 1u;
     atomic_store_explicit(&slot->sequence, writing, memory_order_relaxed);
     for (int i = 0; i < ACCOUNT_ROW_WORDS - 1; i++)
         atomic_store_explicit(&slot->words[i], words[i], memory_order_release);
-    atomic_store_explicit(&slot->sequence, writing + 1, memory_order_release);
-    if (fresh) {
+    if (fresh) { /* while the sequence is odd: who sees it even and no account, keeps for good that there is none */
         atomic_store_explicit(&slot->account, limits->account, memory_order_release);
         atomic_store_explicit(&table->header->account_count, count + 1, memory_order_relaxed);
     }
+    atomic_store_explicit(&slot->sequence, writing + 1, memory_order_release);
     return true;
 }
 

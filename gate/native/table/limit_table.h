@@ -27,7 +27,7 @@
 #include <stdint.h>
 
 #define LIMIT_TABLE_MAGIC UINT64_C(0x4554414745444954) /* "TIDEGATE", little-endian */
-#define LIMIT_TABLE_VERSION 2u
+#define LIMIT_TABLE_VERSION 3u
 #define LIMIT_TABLE_CAPACITY_MAX (1u << 24)
 #define LIMIT_TABLE_ACCOUNTS_MAX (1u << 20)
 #define LIMIT_SET_CAPACITY 1024
@@ -124,7 +124,7 @@ struct limit_slot {
 };
 struct account_slot {
     _Alignas(64) _Atomic uint64_t sequence;
-    _Atomic uint64_t account; /* written once, after the first payload */
+    _Atomic uint64_t account; /* written once, after the first payload and before its sequence says that it stands */
     _Atomic uint64_t words[ACCOUNT_ROW_WORDS - 1];
 };
 _Static_assert(sizeof(struct limit_slot) == 320, "a row is five cache lines");
@@ -158,6 +158,7 @@ struct limit_header {
     /* Line 1: read on every order, written when a person kills or re-arms. */
     _Alignas(64) _Atomic uint32_t firm_killed;
     _Atomic int64_t heartbeat_ttl_ns; /* a writer silent for longer is dead, and every row stale; 0 = the writer is not judged */
+    _Atomic uint64_t account_filter;  /* bit (hash & 63) of every account row: without it there is no row, and none is looked for */
     /* Line 2: written by the writer's heartbeat. */
     _Alignas(64) _Atomic int64_t writer_heartbeat_ns;
     _Atomic int64_t epoch;
@@ -226,6 +227,12 @@ struct limit_account_seen {
 enum limit_read limit_table_see_account(const struct limit_table *table, uint64_t account, struct account_limits *limits,
                                         struct limit_account_seen *seen);
 bool limit_account_unchanged(const struct limit_table *table, struct limit_account_seen seen);
+
+/* False: there is no such row. True: there may be one. */
+static inline bool limit_account_may_be(const struct limit_table *table, uint64_t account)
+{
+    return atomic_load_explicit(&table->header->account_filter, memory_order_acquire) >> (account & 63) & 1;
+}
 
 /* The slot where the search for an instrument begins. */
 static inline uint32_t limit_table_home(const struct limit_table *table, uint32_t instrument_id)
