@@ -30,6 +30,7 @@ Record = (
     | records.OrderRequest
     | records.OrderDecision
     | records.OrderExecution
+    | records.OrderFact
     | records.DeadLetter
 )
 
@@ -40,6 +41,7 @@ RECORD_OF: Final[dict[str, type[Record]]] = {
     topics.ORDERS_REQUESTS: records.OrderRequest,
     topics.ORDERS_DECISIONS: records.OrderDecision,
     topics.ORDERS_EXECUTIONS: records.OrderExecution,
+    topics.ORDERS_FACTS: records.OrderFact,
     topics.DEAD_LETTERS: records.DeadLetter,
 }
 

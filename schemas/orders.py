@@ -1,4 +1,4 @@
-"""The Avro records of orders: what was asked, what the gate answered, what the venue did.
+"""The Avro records of orders: what was asked, what the gate answered, what the venue did, and what the process alone knows.
 
 Conventions as in ``schemas.records``, which gives these names too. Fields that a later version added have a default,
 the Avro default of the same field, so that a message of any version reads as one class. A decision repeats the order it is
@@ -60,6 +60,15 @@ class ExecutionSource(StrEnum):
     OMS = "OMS"
 
 
+class FactKind(StrEnum):
+    """What a trading process knows of an account that no order and no report says."""
+
+    DAY_STARTED = "DAY_STARTED"  # positions are marked, then profit and loss, peak and period sums begin anew
+    SESSION_LOST = "SESSION_LOST"  # its orders are refused; what works there goes by the venue's own reports
+    SESSION_BACK = "SESSION_BACK"
+    POSITION_SET = "POSITION_SET"  # from the books of record, by two people
+
+
 @dataclass(frozen=True, slots=True)
 class OrderRequest:
     """An order on its way to a venue.
@@ -89,6 +98,7 @@ class OrderRequest:
             ``None`` = as declared before.
         executions_seen: Reports of this account (drop copies aside) that the sender had processed when it sent the order;
             ``None`` = not told. With ``OrderExecution.requests_sent`` it gives requests and reports one order.
+        facts_seen: Facts of this account that held when it was sent; ``None`` = not told.
     """
 
     order_id: str
@@ -112,6 +122,7 @@ class OrderRequest:
     basket_id: str | None = None
     parent_qty: int | None = None
     executions_seen: int | None = None
+    facts_seen: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +221,7 @@ class OrderExecution:
         source: Who reported it.
         requests_sent: Requests of this account that the reporter had sent when it processed the report; ``None`` = not
             told. Drop copies do not count.
+        facts_seen: Facts of this account that held when the reporter processed it; ``None`` = not told.
     """
 
     exec_id: str
@@ -224,6 +236,49 @@ class OrderExecution:
     venue_id: str
     source: ExecutionSource
     requests_sent: int | None = None
+    facts_seen: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderFact:
+    """What is the case of an account from now on; ``(account_id, fact_id)`` is the idempotency key.
+
+    Its place among the account's requests and reports is told by counts, as theirs is: it came after ``requests_sent`` and
+    ``executions_seen`` of them, and before those whose ``facts_seen`` is at least its ``number``.
+
+    Attributes:
+        fact_id: Unique id.
+        account_id: Account; the Kafka key. What concerns all accounts of a process is told of each.
+        kind: What is the case.
+        ts_event_ns: When it became the case.
+        sender: Trading process, and which life of its journal; the counts are within it.
+        number: Of the fact within sender and account, from 1 without holes; 0 = not counted.
+        requests_sent: Requests of this account sent before; ``None`` = not told.
+        executions_seen: Reports of this account processed before; ``None`` = not told.
+        session_id: Of ``SESSION_LOST`` and ``SESSION_BACK``.
+        instrument_id: Of ``POSITION_SET``.
+        position: Of ``POSITION_SET``: lots held from now on, negative = short.
+        is_reconciled: Of ``POSITION_SET``: the account's positions are now all confirmed.
+        maker: Of ``POSITION_SET``: who set it; empty = no person stated the fact.
+        checker: Of ``POSITION_SET``: the second person.
+        reason: Of ``POSITION_SET``: why.
+    """
+
+    fact_id: str
+    account_id: str
+    kind: FactKind
+    ts_event_ns: int
+    sender: str
+    number: int
+    requests_sent: int | None = None
+    executions_seen: int | None = None
+    session_id: str | None = None
+    instrument_id: int | None = None
+    position: int | None = None
+    is_reconciled: bool = False
+    maker: str = ""
+    checker: str | None = None
+    reason: str = ""
 
 
 def decision_id(account_id: str, order_id: str, *, enforcer: str, instance: str, seq: int) -> str:

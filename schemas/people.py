@@ -4,8 +4,10 @@ Invariant: nobody is two people by writing his name in another case or with othe
 else) ask the same questions. Rejected: trusting the sender of a command to have asked them (the topic has several writers).
 """
 
-from typing import NamedTuple
+from enum import StrEnum
+from typing import NamedTuple, Protocol
 
+from schemas.orders import FactKind, OrderFact
 from schemas.records import RiskCommand
 
 
@@ -16,7 +18,27 @@ class Fault(NamedTuple):
     detail: str
 
 
-def fault_of_one(command: RiskCommand) -> Fault | None:
+class Signed(Protocol):
+    """What people stand behind: a command, or a position set by hand."""
+
+    @property
+    def kind(self) -> StrEnum:
+        """What they want."""
+
+    @property
+    def maker(self) -> str:
+        """Who asked."""
+
+    @property
+    def checker(self) -> str | None:
+        """The second person."""
+
+    @property
+    def reason(self) -> str:
+        """Why."""
+
+
+def fault_of_one(command: Signed) -> Fault | None:
     """Return what is wrong with the people behind a command that one person may give; ``None`` = nothing."""
     maker = _identity(command.maker)
     if not maker:
@@ -26,7 +48,7 @@ def fault_of_one(command: RiskCommand) -> Fault | None:
     return None
 
 
-def fault_of_two(command: RiskCommand, what: str) -> Fault | None:
+def fault_of_two(command: Signed, what: str) -> Fault | None:
     """Return what is wrong with the people behind a command that needs two; ``what`` says what it would do."""
     if fault := fault_of_one(command):
         return fault
@@ -35,6 +57,11 @@ def fault_of_two(command: RiskCommand, what: str) -> Fault | None:
     if not command.reason.strip():
         return Fault("no_reason", f"{what} needs a reason")
     return None
+
+
+def fault_of_fact(fact: OrderFact) -> Fault | None:
+    """Return what is wrong with the people behind a fact; only a position set by hand needs any."""
+    return fault_of_two(fact, "a position set by hand") if fact.kind is FactKind.POSITION_SET else None
 
 
 def fault_of_expiry(command: RiskCommand, what: str) -> Fault | None:

@@ -10,9 +10,11 @@ from enum import StrEnum
 from schemas.orders import (
     ExecutionKind,
     ExecutionSource,
+    FactKind,
     OrderAction,
     OrderDecision,
     OrderExecution,
+    OrderFact,
     OrderRequest,
     OrderSide,
     OrderType,
@@ -23,9 +25,11 @@ from schemas.tiers import Tier
 __all__ = [  # those of the neighbouring files; the classes below need no listing
     "ExecutionKind",
     "ExecutionSource",
+    "FactKind",
     "OrderAction",
     "OrderDecision",
     "OrderExecution",
+    "OrderFact",
     "OrderRequest",
     "OrderSide",
     "OrderType",

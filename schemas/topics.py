@@ -15,6 +15,7 @@ RISK_COMMANDS: Final = "risk.commands"
 ORDERS_REQUESTS: Final = "orders.requests"
 ORDERS_DECISIONS: Final = "orders.decisions"
 ORDERS_EXECUTIONS: Final = "orders.executions"
+ORDERS_FACTS: Final = "orders.facts"
 DEAD_LETTERS: Final = "dead.letters"
 
 KEEP_FOR_EVER_MS: Final = -1
@@ -47,5 +48,6 @@ TOPICS: Final = (
     Topic(ORDERS_REQUESTS, "account_id", "avro", 30 * _DAY_MS),
     Topic(ORDERS_DECISIONS, "account_id", "avro", 30 * _DAY_MS),
     Topic(ORDERS_EXECUTIONS, "account_id", "avro", 30 * _DAY_MS),
+    Topic(ORDERS_FACTS, "account_id", "avro", 30 * _DAY_MS),
     Topic(DEAD_LETTERS, "source topic", "avro", KEEP_FOR_EVER_MS),
 )

@@ -94,6 +94,9 @@ bool gate_reconcile(struct gate *gate, uint64_t account, int64_t instrument_id, 
 /* Start a day: profit and loss, peaks and period counters of every account begin anew. */
 void gate_new_day(struct gate *gate);
 
+/* The same of one account: days of accounts need not start together where their messages arrive apart. */
+void gate_new_day_account(struct gate *gate, uint64_t account);
+
 /* Mark every position at the table's reference price. Call it every 100 ms or so from one thread, so that losses count
  * also where nothing is traded. */
 void gate_mark(struct gate *gate);

@@ -159,12 +159,19 @@ class ReferenceGate:
 
     def new_day(self) -> None:
         """Begin profit and loss, peaks and the values of the period anew, and forget parents that nothing works for."""
-        for account in self.ledger.accounts.values():
-            account.peak, account.buckets = 0, {}
-            for position in account.positions.values():
-                position.cash, position.base = 0, position.worth
-            in_use = {working.parent for working in account.working.values()}
-            account.parents = {key: parent for key, parent in account.parents.items() if key in in_use}
+        for account in self.ledger.accounts:
+            self.new_day_account(account)
+
+    def new_day_account(self, account: int) -> None:
+        """The same of one account; one that is not known has no day."""
+        known = self.ledger.accounts.get(account)
+        if known is None:
+            return
+        known.peak, known.buckets = 0, {}
+        for position in known.positions.values():
+            position.cash, position.base = 0, position.worth
+        in_use = {working.parent for working in known.working.values()}
+        known.parents = {key: parent for key, parent in known.parents.items() if key in in_use}
 
     def mark(self) -> None:
         """Value every position at its reference price, where there is one."""

@@ -248,6 +248,20 @@ def test_drawdown_is_measured_from_the_highest_of_the_day(gate: Gate, position: 
     assert ask(gate, order(2))[0] == "DAY_LOSS"
 
 
+def test_day_of_one_account_begins_anew_and_of_no_other(gate: Gate) -> None:
+    for account in (ACCOUNT, OTHER):
+        gate.put(ROW)
+        gate.reconcile(account, 1, 10, done=True)
+        gate.grant(grant(account=account, day_loss=MICROS))
+    gate.put(row(ref_price=PRICE - 20 * CENT))
+    gate.mark()
+    assert ask(gate, order(1))[0] == ask(gate, order(1, account=OTHER))[0] == "DAY_LOSS"
+    gate.new_day_account(ACCOUNT)
+    gate.new_day_account(99)
+    assert ask(gate, order(1)) == OK
+    assert ask(gate, order(1, account=OTHER)) == ("DAY_LOSS", MICROS, 2 * MICROS)
+
+
 @pytest.mark.parametrize("instruments", [(1, 2), (2, 1)])
 def test_hedged_book_that_is_marked_has_no_high_from_the_half_of_it(gate: Gate, instruments: tuple[int, int]) -> None:
     for number, instrument_id in enumerate(instruments):

@@ -91,7 +91,7 @@ def test_schema_nobody_published_is_refused_by_fingerprint() -> None:
 
 
 def test_record_of_another_topic_is_refused() -> None:
-    _, order = _load(codec.SCHEMA_ROOT / "orders.requests/examples/v2/replace.json")
+    _, order = _load(codec.SCHEMA_ROOT / "orders.requests/examples/v3/replace.json")
     with pytest.raises(MessageError, match="unknown_schema"):
         codec.decode(topics.RISK_STATES, codec.encode(topics.ORDERS_REQUESTS, order))
 

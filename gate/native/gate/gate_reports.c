@@ -332,24 +332,27 @@ static void forget_parents(struct account *account)
             account->parents[parent_place(account, kept[i].parent)] = kept[i];
 }
 
+void gate_new_day_account(struct gate *gate, uint64_t account_hash)
+{
+    struct account *account = locked(gate, account_hash, false);
+    struct position *position = NULL;
+    if (!account)
+        return;
+    while ((position = ledger_next_position(gate->ledger, account, position)))
+        position->cash = 0;
+    account->cash = 0;
+    account->base = account->marked;
+    account->peak = 0;
+    memset(account->period_values, 0, sizeof account->period_values);
+    forget_parents(account);
+    unlocked(account);
+}
+
 void gate_new_day(struct gate *gate)
 {
-    struct ledger *ledger = gate->ledger;
-    struct account *accounts = ledger_accounts(ledger);
-    for (uint32_t i = 0; i < ledger->account_slots; i++) {
-        struct account *account = locked(gate, atomic_load_explicit(&accounts[i].hash, memory_order_acquire), false);
-        struct position *position = NULL;
-        if (!account)
-            continue;
-        while ((position = ledger_next_position(ledger, account, position)))
-            position->cash = 0;
-        account->cash = 0;
-        account->base = account->marked;
-        account->peak = 0;
-        memset(account->period_values, 0, sizeof account->period_values);
-        forget_parents(account);
-        unlocked(account);
-    }
+    struct account *accounts = ledger_accounts(gate->ledger);
+    for (uint32_t i = 0; i < gate->ledger->account_slots; i++)
+        gate_new_day_account(gate, atomic_load_explicit(&accounts[i].hash, memory_order_acquire));
 }
 
 void gate_mark(struct gate *gate)

@@ -179,6 +179,15 @@ static PyObject *object_new_day(GateObject *self, PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
+static PyObject *object_new_day_account(GateObject *self, PyObject *args)
+{
+    unsigned long long account;
+    if (!PyArg_ParseTuple(args, "K:new_day_account", &account) || !gate_is_open(self))
+        return NULL;
+    gate_new_day_account(&self->gate, account);
+    Py_RETURN_NONE;
+}
+
 static PyObject *object_mark(GateObject *self, PyObject *Py_UNUSED(ignored))
 {
     if (!gate_is_open(self))
@@ -289,6 +298,7 @@ static PyMethodDef gate_methods[] = {
     {"session", (PyCFunction)object_session, METH_VARARGS, "A session is lost, or back."},
     {"reconcile", (PyCFunction)object_reconcile, METH_VARARGS, "Set a position; return what the gate believed."},
     {"new_day", (PyCFunction)object_new_day, METH_NOARGS, "Start a day."},
+    {"new_day_account", (PyCFunction)object_new_day_account, METH_VARARGS, "Start a day of one account."},
     {"mark", (PyCFunction)object_mark, METH_NOARGS, "Mark every position at the reference price."},
     {"mark_account", (PyCFunction)object_mark_account, METH_VARARGS, "Mark what an account holds in some instruments."},
     {"positions", (PyCFunction)object_positions, METH_NOARGS, "Return the positions."},
