@@ -1,9 +1,10 @@
-"""Orders and reports as the topics know them, judged and booked by the gate's core. Pure: times are arguments.
+"""Orders, reports and facts as the topics know them, judged and booked by the gate's core. Pure: times are arguments.
 
 Invariant: the gate inside a trading process and the enforcer in Flink run this one code, so equal messages in equal order
 under equal rules give equal decisions. An execution is booked once: the order session's report and the order management's
 own name the same execution, and a drop copy of one of our orders is evidence against the ledger, never a booking (see
-``gate.reconcile``). Rejected: hashes on the wire (nobody could read who traded).
+``gate.reconcile``). A fact is of one account, at its place among that account's messages: a session may be lost already for one
+account and not yet for another whose messages come later. Rejected: hashes on the wire (nobody could read who traded).
 """
 
 from collections.abc import Callable, Iterable
@@ -16,9 +17,11 @@ from gate._native import REASONS, RULES, Decision, Gate, LimitTable, Route, scop
 from schemas.orders import (
     ExecutionKind,
     ExecutionSource,
+    FactKind,
     OrderAction,
     OrderDecision,
     OrderExecution,
+    OrderFact,
     OrderRequest,
     OrderSide,
     OrderType,
@@ -34,6 +37,14 @@ an account is told hangs on its own messages and the market, not on who else tra
 SEEN_MAX: Final = 16_384
 """Executions that are known again when they are reported again."""
 
+SESSIONS_MAX: Final = 64
+"""Lost sessions that are told apart, as in the ledger of the core; of more than so many, all count as lost from then on."""
+POSITION_MAX: Final = 1 << 62
+"""Largest position either way, lots."""
+
+_EVERY: Final = 0
+"""In place of a session: all of them are lost."""
+_INSTRUMENT_MAX: Final = (1 << 32) - 1
 _ROUTES_MAX: Final = 4_096
 _NAMES_SPARE: Final = 4_096
 _DAY_NS: Final = 86_400 * NS_PER_S
@@ -49,14 +60,15 @@ _ENDS: Final = {ExecutionKind.CANCELLED, ExecutionKind.REJECTED, ExecutionKind.E
 
 
 class Booked(Enum):
-    """What became of a report."""
+    """What became of a report or a fact."""
 
     BOOKED = auto()
     EXECUTED = auto()  # of an order that does not work here: the position took it all the same
     EVIDENCE = auto()  # nothing to book: an acknowledgement, or a drop copy
     REPEATED = auto()  # known already
     UNKNOWN = auto()  # of an order that does not work here, and nothing was traded
-    INVALID = auto()  # no quantity or price that there can be
+    INVALID = auto()  # no quantity or price that there can be, or a fact that does not say what it is about
+    NO_ROOM = auto()  # the ledger cannot hold the position
 
 
 class Holding(NamedTuple):
@@ -118,6 +130,7 @@ class GateDesk:
         self._orders: dict[tuple[int, int], str] = {}
         self._seen: dict[int, None] = {}
         self._mark_due_ns: dict[int, int] = {}
+        self._lost: dict[int, set[int]] = {}
         self._held: dict[int, set[int]] = {}
         for account, instrument_id, *_ in gate.positions():
             self._held.setdefault(account, set()).add(instrument_id)
@@ -138,6 +151,10 @@ class GateDesk:
         if parent and order.parent_qty is not None and account in self._accounts:
             self.gate.parent(account, parent, order.parent_qty)
         flags = _native.ORDER_POST_ONLY * order.post_only | _native.ORDER_REDUCE_ONLY * order.reduce_only
+        session = hash_of("session", order.session_id)
+        is_lost = account in self._lost and self._is_lost(account, session)
+        if is_lost:  # to this account; the core knows lost sessions of all
+            self.gate.session(session, False)
         found = self._route(order).submit(
             order.instrument_id,
             order_hash,
@@ -153,6 +170,8 @@ class GateDesk:
             hash_of("basket", order.basket_id),
             order.order_id,
         )
+        if is_lost:
+            self.gate.session(session, True)
         self.seq += 1
         if found.verdict == _native.VERDICT_ACCEPT and order.action is not OrderAction.CANCEL:
             self._keep_name((account, order_hash), order.order_id)
@@ -180,6 +199,38 @@ class GateDesk:
             self._orders.pop((account, order), None)
         return Booked.BOOKED if done else Booked.UNKNOWN
 
+    def take(self, fact: OrderFact) -> Booked:
+        """Apply what the sender of an account says is the case from now on; who stands behind it was asked before."""
+        account = hash_of("account", fact.account_id)
+        if not account:
+            return Booked.INVALID
+        self._learn_account(account, fact.account_id)
+        if fact.kind is FactKind.DAY_STARTED:
+            self.gate.mark_account(account, tuple(self._held.get(account, ())))
+            self.gate.new_day_account(account)
+            return Booked.BOOKED
+        if fact.kind is FactKind.POSITION_SET:
+            return self._set_position(fact, account)
+        session = hash_of("session", fact.session_id)
+        if not session:
+            return Booked.INVALID
+        if fact.kind is FactKind.SESSION_BACK:
+            self._lost.get(account, set()).discard(session)
+        else:
+            lost = self._lost.setdefault(account, set())
+            lost.add(session if len(lost - {session, _EVERY}) < SESSIONS_MAX else _EVERY)
+        return Booked.BOOKED
+
+    def start_day(self) -> None:
+        """Mark every position and start a day, for every account of the ledger."""
+        self.gate.mark()
+        self.gate.new_day()
+
+    def knows(self, account_id: str) -> bool:
+        """Return whether the account has limits, or a position in the ledger."""
+        account = hash_of("account", account_id)
+        return account != 0 and (account in self._held or self._is_known(account))
+
     def cancels(self) -> list[Cancel]:
         """Return the working orders that something blocked (a person, a lost session)."""
         return [
@@ -191,6 +242,11 @@ class GateDesk:
     def holdings(self) -> list[Holding]:
         """Return every position, by account and instrument."""
         return sorted(Holding(name_of(self._accounts, p[0]), *p[1:5]) for p in self.gate.positions())
+
+    def position(self, account_id: str, instrument_id: int) -> int:
+        """Return what an account holds in an instrument, lots."""
+        where = hash_of("account", account_id), instrument_id
+        return next((p[2] for p in self.gate.positions() if p[:2] == where), 0)
 
     def mark(self) -> None:
         """Mark every position now; an account's orders mark its own too, when it is due."""
@@ -219,12 +275,30 @@ class GateDesk:
 
     def memory(self) -> dict[str, Any]:
         """Return what must be kept beside the ledger, in plain values."""
-        return {"seq": self.seq, "mark_due_ns": list(self._mark_due_ns.items()), "seen": list(self._seen)}
+        lost = [(account, sorted(sessions)) for account, sessions in self._lost.items() if sessions]
+        marks = list(self._mark_due_ns.items())
+        return {"seq": self.seq, "mark_due_ns": marks, "seen": list(self._seen), "lost": lost}
 
     def remember(self, memory: dict[str, Any]) -> None:
         """Take what :meth:`memory` returned."""
         self.seq, self._mark_due_ns = memory["seq"], dict(memory["mark_due_ns"])
         self._seen = dict.fromkeys(memory["seen"])
+        self._lost = {account: set(sessions) for account, sessions in memory["lost"]}
+
+    def _is_lost(self, account: int, session: int) -> bool:
+        lost = self._lost[account]
+        return session != 0 and (session in lost or _EVERY in lost)
+
+    def _set_position(self, fact: OrderFact, account: int) -> Booked:
+        instrument_id, lots = fact.instrument_id, fact.position
+        if instrument_id is None or not 0 < instrument_id <= _INSTRUMENT_MAX:
+            return Booked.INVALID
+        if lots is None or not -POSITION_MAX <= lots <= POSITION_MAX:
+            return Booked.INVALID
+        if self.gate.reconcile(account, instrument_id, lots, fact.is_reconciled) is None:
+            return Booked.NO_ROOM
+        self._held.setdefault(account, set()).add(instrument_id)
+        return Booked.BOOKED
 
     def _fill(self, execution: OrderExecution, account: int, order: int) -> Booked:
         qty, price = execution.qty, execution.price or 0

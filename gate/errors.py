@@ -13,3 +13,17 @@ class TableFullError(RuntimeError):
         super().__init__(f"no room for {what}: the limit table holds {capacity}")
         self.what = what
         self.capacity = capacity
+
+
+class FactRefusedError(ValueError):
+    """A fact that a trading process must not take: nobody stands behind it, or it says what cannot be.
+
+    Attributes:
+        cause: ``no_maker``, ``same_person``, ``no_checker``, ``no_reason`` or ``bad_record``.
+        detail: What was wrong, for a person.
+    """
+
+    def __init__(self, cause: str, detail: str) -> None:
+        super().__init__(f"{cause}: {detail}")
+        self.cause = cause
+        self.detail = detail

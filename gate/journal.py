@@ -7,6 +7,7 @@ database (an order would wait for it).
 """
 
 import json
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +27,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._path = path
         self.base, self.lines = _read(path)
+        self._lock = threading.Lock()
         self._file = path.open("ab")
 
     def begin(self, base: dict[str, Any]) -> None:
@@ -37,10 +39,15 @@ class Journal:
         self._file = self._path.open("ab")
         self.base, self.lines = base, []
 
-    def note(self, kind: str, *parts: str | int) -> None:
-        """Append a line; it is with the system before this returns, so it survives the process."""
-        self._file.write(_line([kind, *parts]))
-        self._file.flush()
+    def note(self, kind: str, *parts: Any) -> None:
+        """Append a line of plain values; it is with the system before this returns, so it survives the process.
+
+        Any thread may: a line is never cut by another.
+        """
+        line = _line([kind, *parts])
+        with self._lock:
+            self._file.write(line)
+            self._file.flush()
 
     def close(self) -> None:
         """Close the file."""

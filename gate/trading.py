@@ -18,11 +18,13 @@ from typing import Any, Final, NamedTuple, Self
 from gate._native import DecisionRing, Gate, LimitTable
 from gate.causal import CausalCounters
 from gate.desk import Booked, Cancel, GateDesk, Holding, hash_of
+from gate.facts import KINDS as FACT_KINDS
+from gate.facts import FactBook, Hand
 from gate.journal import REPORT, REQUEST, Journal
 from gate.reconcile import Reconciler
 from gate.trail.decision_record import ENFORCER
 from gate.trail.shipper import Shipper, ShipperSettings
-from schemas.orders import ExecutionSource, OrderDecision, OrderExecution, OrderRequest
+from schemas.orders import ExecutionSource, FactKind, OrderDecision, OrderExecution, OrderFact, OrderRequest
 from schemas.records import RiskAlert
 from schemas.units import NS_PER_MS
 
@@ -43,7 +45,7 @@ class TradingSettings:
         table_path: The limit table of this host.
         folder: Where ledger, ring and journal of this process lie; one process at a time.
         name: Of the trading process, unique among those of the firm.
-        bootstrap_servers: Kafka, for the decisions; empty = they stay in the ring.
+        bootstrap_servers: Kafka, for decisions and facts; empty = they stay in ring and journal.
         schema_registry_url: Empty for Avro single-object encoding.
         accounts: Accounts that the ledger holds.
         positions: (account, instrument) pairs that it holds.
@@ -109,6 +111,7 @@ class TradingGate:
             now_ns: The table's clock; ``None`` = the monotonic clock, which the sidecar writes by.
         """
         with self._lock:
+            self._facts.enrol(order.account_id)
             request = self._counters.request(order)
             self._journal.note(REQUEST, order.account_id, order.order_id)
             decision = self._desk.submit(request, time.monotonic_ns() if now_ns is None else now_ns)
@@ -118,6 +121,7 @@ class TradingGate:
         """Book a report of the venue, once; a drop copy of one of our orders is compared, not booked."""
         with self._lock:
             is_copy = execution.source is ExecutionSource.DROP_COPY
+            self._facts.enrol(execution.account_id, is_known=True)
             told = execution if is_copy else self._counters.report(execution)
             self._journal.note(REPORT, "" if is_copy else execution.account_id, *self._desk.note_of(execution))
             booked = self._desk.report(execution)
@@ -138,22 +142,41 @@ class TradingGate:
     def session(self, session_id: str, *, is_up: bool) -> list[Cancel]:
         """Note that a session was lost or is back; return what must be cancelled (cancel on disconnect)."""
         with self._lock:
-            if not self._gate.session(hash_of("session", session_id), is_up):
+            is_noted = self._gate.session(hash_of("session", session_id), is_up)
+            if not is_noted:
                 log.error("session_not_noted id=%s up=%s: every session counts as down", session_id, is_up)
+            if session_id and (is_noted or not is_up):
+                self._facts.session(session_id, time.time_ns(), is_up=is_up)
             return self._desk.cancels()
 
-    def reconcile(self, account_id: str, instrument_id: int, lots: int, *, is_done: bool) -> int | None:
-        """Set a position from the books of record; return what the ledger believed, ``None`` when there was no room."""
+    def reconcile(self, account_id: str, instrument_id: int, lots: int, *, is_done: bool, hand: Hand) -> int | None:
+        """Set a position from the books of record; return what the ledger believed, ``None`` when there was no room.
+
+        Args:
+            account_id: Account.
+            instrument_id: Instrument.
+            lots: What it holds, negative = short.
+            is_done: The account's positions are now all confirmed.
+            hand: Who says so.
+
+        Raises:
+            FactRefusedError: Not two people with a reason, or numbers that cannot be; nothing was changed.
+        """
+        stated = OrderFact(
+            "", account_id, FactKind.POSITION_SET, time.time_ns(), "", 0, instrument_id=instrument_id, position=lots,
+            is_reconciled=is_done, maker=hand.maker, checker=hand.checker, reason=hand.reason,
+        )  # fmt: skip
         with self._lock:
-            was = self._gate.reconcile(hash_of("account", account_id), instrument_id, lots, is_done)
-            if was is not None and self._reconciler is not None:
-                self._reconciler.set_position((account_id, instrument_id), lots)
-            return was
+            was = self._desk.position(account_id, instrument_id)
+            fact = self._facts.position(stated)
+            return was if self._apply([fact]) else None
 
     def new_day(self) -> None:
-        """Start a day: profit and loss, peaks and period sums begin anew."""
+        """Start a day: positions are marked, and profit and loss, peaks and period sums begin anew."""
         with self._lock:
-            self._gate.new_day()
+            facts = self._facts.day(time.time_ns())
+            self._desk.start_day()
+            self._facts.done(facts)
 
     def mark(self) -> None:
         """Mark every position now; housekeeping does it ten times a second."""
@@ -169,7 +192,8 @@ class TradingGate:
         """Return the counts of ledger, ring and shipper under their own names."""
         shipped = self._shipper.counters() if self._shipper else self._ring.counters()
         mismatches = self._reconciler.mismatches if self._reconciler else 0
-        return {**self._gate.counters(), **shipped, "mismatches": mismatches}
+        facts = {"facts_told": self._facts.told, "facts_waiting": self._facts.waiting}
+        return {**self._gate.counters(), **shipped, **facts, "mismatches": mismatches}
 
     def keep_house(self, now_ns: int, wall_ns: int) -> list[RiskAlert]:
         """Mark and reconcile once, as the thread does; return the alerts, which are also sent."""
@@ -232,12 +256,10 @@ class TradingGate:
         self._journal = Journal(folder / "journal")
         self._closers.append(self._journal.close)
         self._counters = CausalCounters()
-        self._remember()
-        self._reconciler = (
-            Reconciler(_positions(self._desk), settle_ns=settings.reconcile_ms * NS_PER_MS)
-            if settings.reconcile_ms
-            else None
-        )
+        self._reconciler: Reconciler | None = None
+        self._remember(settings)
+        if settings.reconcile_ms:
+            self._reconciler = Reconciler(_positions(self._desk), settle_ns=settings.reconcile_ms * NS_PER_MS)
         if self._shipper is not None:
             self._shipper.start()
             shipper = self._shipper
@@ -251,29 +273,70 @@ class TradingGate:
             return None
         shipping = ShipperSettings(settings.bootstrap_servers, settings.name)
         shipping = replace(shipping, schema_registry_url=settings.schema_registry_url)
-        return Shipper(self._ring, shipping, on_alert=self._on_alert)
+        # The book of facts is made after the shipper, which starts after both.
+        return Shipper(self._ring, shipping, on_alert=self._on_alert, on_fact=lambda fact: self._facts.kept(fact))
 
-    def _remember(self) -> None:
+    def _remember(self, settings: TradingSettings) -> None:
         """Take what the journal of a past life says, and begin it anew with what still counts."""
-        base, counts = self._journal.base, {}
-        counts = {name: (sent, seen) for name, (sent, seen) in base.get("counts", {}).items()}
-        names = [(name, "") for name in counts] + [(account, order) for account, order in base.get("names", [])]
+        base = self._journal.base
+        sender = base.get("sender") or f"{settings.name}.{os.urandom(4).hex()}"
+        self._facts = FactBook(
+            self._journal,
+            self._counters,
+            sender,
+            knows=self._desk.knows,
+            send=self._shipper.tell_fact if self._shipper else lambda _fact: None,
+        )
+        undone = self._facts.remember(base, self._journal.lines)
+        self._count_again(base)
+        for session_id in self._facts.lost_sessions:
+            self._gate.session(hash_of("session", session_id), False)
+        self._apply(undone)
+        self._journal.begin(
+            {
+                "counts": self._counters.counts(),
+                "names": self._desk.working_names(),
+                "keys": self._desk.memory()["seen"],
+                **self._facts.base(),
+            }
+        )
+        self._facts.begin()
+
+    def _apply(self, facts: list[OrderFact]) -> bool:
+        """Apply facts that are noted, and say in the journal what became of them: one that has no room was never the case."""
+        known = {FactKind.SESSION_LOST, FactKind.SESSION_BACK}  # the core knows of them already
+        if any(self._desk.take(fact) is not Booked.BOOKED for fact in facts if fact.kind not in known):
+            self._facts.void(facts)
+            return False
+        self._facts.done(facts)
+        for fact in facts:
+            if fact.position is not None and fact.instrument_id is not None and self._reconciler is not None:
+                self._reconciler.set_position((fact.account_id, fact.instrument_id), fact.position)
+        return True
+
+    def _count_again(self, base: dict[str, Any]) -> None:
+        """Give counters and desk what they knew at the end of the past life."""
+        counts = {name: (*told, 0, 0, 0)[:3] for name, told in base.get("counts", {}).items()}  # older ones have fewer
+        names = [(account, order) for account, order in base.get("names", [])]
         keys = dict.fromkeys(base.get("keys", []))
-        for kind, account_id, *rest in self._journal.lines:
-            sent, seen = counts.get(account_id, (0, 0))
+        for kind, *parts in self._journal.lines:
+            if kind in FACT_KINDS:
+                continue
+            account_id, *rest = parts
+            sent, seen, facts = counts.get(account_id, (0, 0, 0))
             if kind == REQUEST:
-                counts[account_id] = (sent + 1, seen)
+                counts[account_id] = (sent + 1, seen, facts)
                 names.append((account_id, rest[0]))
             else:
                 keys |= dict.fromkeys(rest)
                 if account_id:
-                    counts[account_id] = (sent, seen + 1)
+                    counts[account_id] = (sent, seen + 1, facts)
+        for account_id, number in self._facts.numbers.items():
+            sent, seen, _ = counts.get(account_id, (0, 0, 0))
+            counts[account_id] = (sent, seen, number)
         self._counters.restore(counts)
-        self._desk.learn_names(names)
+        self._desk.learn_names([*names, *((name, "") for name in counts)])
         self._desk.learn_keys(keys)
-        self._journal.begin(
-            {"counts": counts, "names": self._desk.working_names(), "keys": self._desk.memory()["seen"]}
-        )
 
     def _run(self) -> None:
         while not self._stopping.wait(MARK_S):

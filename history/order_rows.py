@@ -1,4 +1,4 @@
-"""Records of orders as rows: requests, decisions, executions. The rules are those of ``history.rows``."""
+"""Records of orders as rows: requests, decisions, executions, facts. The rules are those of ``history.rows``."""
 
 import dataclasses
 from enum import Enum
@@ -21,7 +21,7 @@ ORDER_SCHEMAS: Final[dict[str, Any]] = {
             "side": _TEXT, "order_type": _TEXT, "qty": _I64, "price": _I64, "post_only": _BOOL, "reduce_only": _BOOL,
             "orig_order_id": _TEXT, "trader_id": _TEXT, "desk_id": _TEXT, "strategy_id": _TEXT, "venue_id": _TEXT,
             "session_id": _TEXT, "parent_order_id": _TEXT, "basket_id": _TEXT,
-            "parent_qty": _I64, "executions_seen": _I64,
+            "parent_qty": _I64, "executions_seen": _I64, "facts_seen": _I64,
         }
     ),
     "decisions": pa.schema(
@@ -38,7 +38,14 @@ ORDER_SCHEMAS: Final[dict[str, Any]] = {
         {
             "exec_id": _TEXT, "order_id": _TEXT, "account_id": _TEXT, "instrument_id": _U32, "ts_event_ns": TIME,
             "kind": _TEXT, "side": _TEXT, "qty": _I64, "price": _I64, "venue_id": _TEXT, "source": _TEXT,
-            "requests_sent": _I64,
+            "requests_sent": _I64, "facts_seen": _I64,
+        }
+    ),
+    "facts": pa.schema(
+        {
+            "fact_id": _TEXT, "account_id": _TEXT, "kind": _TEXT, "ts_event_ns": TIME, "sender": _TEXT, "number": _I64,
+            "requests_sent": _I64, "executions_seen": _I64, "session_id": _TEXT, "instrument_id": _U32,
+            "position": _I64, "is_reconciled": _BOOL, "maker": _TEXT, "checker": _TEXT, "reason": _TEXT,
         }
     ),
 }  # fmt: skip

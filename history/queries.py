@@ -47,6 +47,7 @@ KEYS: Final = {
     "requests": "account_id, order_id, ts_event_ns",
     "decisions": "order_id, enforcer, decision_id",
     "executions": "account_id, venue_id, exec_id, source, ts_event_ns",
+    "facts": "account_id, fact_id",
     "dead_letters": "topic, partition, offset, source, cause, cityHash64(raw)",
 }
 """Idempotency key of each table, as in its migration."""

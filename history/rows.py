@@ -20,6 +20,7 @@ from schemas.records import (
     DeadLetter,
     OrderDecision,
     OrderExecution,
+    OrderFact,
     OrderRequest,
     RiskAlert,
     RiskCommand,
@@ -59,6 +60,7 @@ TABLE_OF: Final = {
     topics.ORDERS_REQUESTS: "requests",
     topics.ORDERS_DECISIONS: "decisions",
     topics.ORDERS_EXECUTIONS: "executions",
+    topics.ORDERS_FACTS: "facts",
     topics.DEAD_LETTERS: "dead_letters",
 }
 
@@ -242,5 +244,6 @@ _ROW_OF: Final[dict[Any, Callable[[Any, int], Row]]] = {
     OrderRequest: order_row,
     OrderDecision: order_row,
     OrderExecution: order_row,
+    OrderFact: order_row,
     DeadLetter: _letter,
 }

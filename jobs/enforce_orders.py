@@ -1,4 +1,4 @@
-"""The job `enforce_orders`: orders.requests and orders.executions → orders.decisions.
+"""The job `enforce_orders`: orders.requests, orders.executions and orders.facts → orders.decisions.
 
 Entry: ``-pym jobs.enforce_orders --settings FILE``.
 """
@@ -26,15 +26,16 @@ def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, setti
     commands = read_topic(tables, settings, topic=topics.RISK_COMMANDS, job=NAME)
     requests = read_topic(tables, settings, topic=topics.ORDERS_REQUESTS, job=NAME)
     executions = read_topic(tables, settings, topic=topics.ORDERS_EXECUTIONS, job=NAME)
+    facts = read_topic(tables, settings, topic=topics.ORDERS_FACTS, job=NAME)
     enforce = EnforceOrders(
         ttl_ms=settings.ttl_ms, epoch=settings.epoch, schema_registry_url=settings.schema_registry_url
     )
     decisions = (
-        requests.union(executions)
+        requests.union(executions, facts)
         .key_by(lambda _row: FIRM, key_type=Types.STRING())
         .connect(states.union(commands).broadcast(RULES))
         .process(enforce, output_type=MESSAGE)
-        .uid("enforce-orders-v2")
+        .uid("enforce-orders-v3")
         .name("enforce-orders")
     )
     write_topic(decisions, settings, topic=topics.ORDERS_DECISIONS, uid="enforce-orders-decisions-v1")

@@ -1,8 +1,9 @@
-"""The shipper: a thread of the trading process that takes decisions from the ring to ``orders.decisions``.
+"""The shipper: a thread of the trading process that takes decisions from the ring to ``orders.decisions``, and facts with them.
 
 Invariant: an entry leaves the ring only when the broker has its decision, so a crash, of the process or of Kafka, repeats
 decisions (under equal ids) and loses none; what did not fit the ring, or died half written, is counted, logged and told
-as an alert. No order ever waits for any of this: the thread shares nothing with them but the ring. Rejected: producing from
+as an alert. Facts wait in the journal of their process and are told kept when the broker has them. No order ever waits for any of
+this: the thread shares nothing with them but the ring and a queue. Rejected: producing from
 the thread that sends the order (a full Kafka queue would be felt there), releasing on produce (a crash would lose
 what the client library still held).
 """
@@ -23,6 +24,7 @@ from gate.trail.decision_record import DecisionEntry, decided_at_ns, entries_of,
 from gate.trail.outbox import SOURCE, Window, delay_alert, loss_alert
 from schemas import codec, topics
 from schemas.errors import MessageError
+from schemas.orders import OrderFact
 from schemas.records import DeadLetter, RiskAlert
 from schemas.registry import ConfluentRegistry
 from schemas.units import NS_PER_MS, NS_PER_S
@@ -36,6 +38,7 @@ IDLE_S: Final = 0.005
 """Longest wait for deliveries when there is nothing to read; bounds the delay of a decision."""
 LOOK_NS: Final = NS_PER_S
 """Between two looks at losses, delays and the wall clock."""
+_COUNTS: Final = ("delivered", "facts_delivered", "torn_entries", "dead_letters", "kafka_failures", "alerts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,7 @@ class Shipper:
         settings: ShipperSettings,
         *,
         on_alert: Callable[[RiskAlert], None] = lambda _: None,
+        on_fact: Callable[[OrderFact], None] = lambda _: None,
         make_producer: Callable[[dict[str, Any]], Any] = confluent_kafka.Producer,
     ) -> None:
         """Take a ring that nobody else reads.
@@ -76,11 +80,12 @@ class Shipper:
             ring: The ring, open until :meth:`stop` returned.
             settings: Settings.
             on_alert: Called on the shipper's thread with every alert, whether Kafka takes it or not.
+            on_fact: Called on the shipper's thread with every fact that the broker has.
             make_producer: Makes a Kafka producer from its options.
         """
         self.instance = f"{settings.name}.{ring.identity:x}"
         self._ring, self._settings = ring, settings
-        self._on_alert, self._make_producer = on_alert, make_producer
+        self._on_alert, self._on_fact, self._make_producer = on_alert, on_fact, make_producer
         self._registry = ConfluentRegistry(settings.schema_registry_url) if settings.schema_registry_url else None
         self._accounts: dict[int, str] = {}
         self._producer = make_producer(_producer_options(settings))
@@ -91,11 +96,12 @@ class Shipper:
         ring.rewind()
         self._waiting: dict[int, DecisionEntry] = {}  # by position, oldest first: read and not confirmed
         self._alerts: dict[str, RiskAlert] = {}  # raised, and not yet with the broker
-        self._told: queue.SimpleQueue[RiskAlert] = queue.SimpleQueue()
+        self._facts: dict[str, OrderFact] = {}  # told, and not yet with the broker; in order
+        self._told: queue.SimpleQueue[RiskAlert | OrderFact] = queue.SimpleQueue()
         self._look_ns = 0
         self._told_lost = 0
         self._delay_told = False
-        self._counts = dict.fromkeys(("delivered", "torn_entries", "dead_letters", "kafka_failures", "alerts"), 0)
+        self._counts = dict.fromkeys(_COUNTS, 0)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="tidegate-shipper", daemon=True)
 
@@ -113,7 +119,7 @@ class Shipper:
         What stays in a ring with a file is shipped by the next process.
         """
         deadline_s = time.monotonic() + timeout_s
-        while self._thread.is_alive() and self._ring.counters()["pending"] and time.monotonic() < deadline_s:
+        while self._thread.is_alive() and self._has_work() and time.monotonic() < deadline_s:
             time.sleep(IDLE_S)
         self._stopping.set()
         if self._thread.is_alive():
@@ -130,6 +136,10 @@ class Shipper:
     def tell(self, alert: RiskAlert) -> None:
         """Send an alert of somebody else in this process; any thread may. It waits for Kafka as the shipper's own do."""
         self._told.put(alert)
+
+    def tell_fact(self, fact: OrderFact) -> None:
+        """Send a fact, after those told before; any thread may. Whoever tells it keeps it until ``on_fact``."""
+        self._told.put(fact)
 
     def step(self, now_ns: int, monotonic_ns: int) -> bool:
         """Read, send and release once; return whether anything was read.
@@ -224,6 +234,8 @@ class Shipper:
         self._failure = None
         for alert in list(self._alerts.values()):
             self._send_alert(alert)
+        for fact in list(self._facts.values()):
+            self._send_fact(fact)
 
     def _look(self, now_ns: int) -> None:
         lost, torn = self._ring.lost_by_reason(), self._ring.counters()["torn"]
@@ -235,11 +247,15 @@ class Shipper:
 
     def _take_told(self) -> None:
         while not self._told.empty():
-            alert = self._told.get()
-            self._counts["alerts"] += 1
-            self._alerts[alert.alert_id] = alert
-            if self._failure is None:
-                self._send_alert(alert)
+            told = self._told.get()
+            if isinstance(told, OrderFact):
+                self._facts[told.fact_id] = told
+                self._send_fact(told)
+            else:
+                self._counts["alerts"] += 1
+                self._alerts[told.alert_id] = told
+                if self._failure is None:
+                    self._send_alert(told)
 
     def _look_for_delay(self, now_ns: int) -> None:
         """Tell once that decisions wait, and again only after the wait has ended."""
@@ -273,6 +289,28 @@ class Shipper:
             self._fail(f"{message.topic()}: {error}")
         else:
             self._alerts.pop(alert_id, None)
+
+    def _has_work(self) -> bool:
+        return bool(self._ring.counters()["pending"]) or bool(self._facts) or not self._told.empty()
+
+    def _send_fact(self, fact: OrderFact) -> None:
+        """Send a fact, unless one before it was refused: then all are sent anew, in order."""
+        if self._failure is not None:
+            return
+        value = codec.encode(topics.ORDERS_FACTS, fact, self._registry)
+        taken = functools.partial(self._on_fact_delivery, (self._generation, fact))
+        stamp_ms = max(fact.ts_event_ns, 0) // NS_PER_MS
+        self._produce(topics.ORDERS_FACTS, fact.account_id, value, stamp_ms=stamp_ms, on_delivery=taken)
+
+    def _on_fact_delivery(self, origin: tuple[int, OrderFact], error: Any, message: Any) -> None:
+        generation, fact = origin
+        if generation != self._generation:
+            return
+        if error is not None:
+            self._fail(f"{message.topic()}: {error}")
+        elif self._facts.pop(fact.fact_id, None) is not None:
+            self._counts["facts_delivered"] += 1
+            self._on_fact(fact)
 
 
 def _log_error(error: Any) -> None:

@@ -1,9 +1,10 @@
-"""Inline enforcement: orders and reports meet ledger and limits, all in event time.
+"""Inline enforcement: orders, reports and facts meet ledger and limits, all in event time.
 
-Invariant: decisions are a function of the messages of orders and reports and of the rows that each was judged by, and both are
+Invariant: decisions are a function of the messages about orders and of the rows that each was judged by, and both are
 kept: ``restore(last snapshot, entries since)`` gives a machine that answers every later message as the lost one would have.
 Whatever Flink sends again (at least once) is known by its place and answered no second time. The clock of an order is its
-own ``ts_event_ns``; a state is fresh until ``tick_ns + ttl``.
+own ``ts_event_ns``; a state is fresh until ``tick_ns + ttl``. Facts (days, lost sessions, positions set by hand) take effect at
+their place among the account's orders and reports (``gate.causal``); their times decide nothing.
 """
 
 import json
@@ -14,18 +15,20 @@ from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
 from gate._native import Gate, LimitTable
-from gate.causal import WAITING_MAX, CausalOrder, Released
+from gate.causal import WAITING_MAX, CausalOrder, Message
 from gate.desk import Booked, GateDesk
 from jobs.machines import evidence
-from jobs.machines.letters import Message, dead_letter
+from jobs.machines.letters import Message as Encoded
+from jobs.machines.letters import dead_letter
 from jobs.machines.rule_book import ACCOUNTS, INSTRUMENTS, Kept, RuleBook
 from schemas import codec, topics
 from schemas.codec import Registry
 from schemas.errors import MessageError, Place
-from schemas.records import ExecutionSource, OrderExecution, OrderRequest
+from schemas.orders import OrderExecution, OrderFact, OrderRequest
+from schemas.people import fault_of_fact
 
 SOURCE: Final = "enforce_orders"
-VERSION: Final = 1
+VERSION: Final = 2
 ACCOUNTS_MAX: Final = 256
 POSITIONS_MAX: Final = 8_192
 ORDERS_MAX: Final = 8_192
@@ -36,7 +39,8 @@ LOG_PART: Final = 4
 
 _LENGTH: Final = struct.Struct("<I")
 _HEAD: Final = struct.Struct("<iq")
-_Item = tuple[OrderRequest | OrderExecution, bytes, Place]
+_CANNOT: Final = {Booked.INVALID: "bad_record", Booked.NO_ROOM: "no_room"}
+_Item = tuple[Message, bytes, Place]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +54,8 @@ class OrderOutcome:
         snapshot: New snapshot; the entries start anew.
     """
 
-    decisions: list[Message] = field(default_factory=list)
-    letters: list[Message] = field(default_factory=list)
+    decisions: list[Encoded] = field(default_factory=list)
+    letters: list[Encoded] = field(default_factory=list)
     entry: bytes | None = None
     snapshot: bytes | None = None
 
@@ -84,7 +88,7 @@ class OrderDesk:
         self._held: set[int] = set()
         self._log_bytes = self._snapshot_bytes = 0
 
-    def learn(self, raw: bytes, place: Place) -> tuple[Kept | None, list[Message]]:
+    def learn(self, raw: bytes, place: Place) -> tuple[Kept | None, list[Encoded]]:
         """Take a risk state or a command; return what must be kept of it and dead letters."""
         return self._rules.learn(raw, place)
 
@@ -111,7 +115,7 @@ class OrderDesk:
         self._rules.evidence.start_anew()
 
     def apply(self, raw: bytes, place: Place) -> OrderOutcome:
-        """Take one message of ``orders.requests`` or ``orders.executions``."""
+        """Take one message of ``orders.requests``, ``orders.executions`` or ``orders.facts``."""
         if self._is_known(place):
             return OrderOutcome()
         rows: list[bytes] = []
@@ -131,17 +135,20 @@ class OrderDesk:
             **self._desk.gate.counters(),
             "waiting": self._order.waiting,
             "out_of_order": self._order.out_of_order,
+            "repeated_facts": self._order.repeated,
         }
 
-    def _take(self, raw: bytes, place: Place, rows: list[bytes] | None = None) -> tuple[list[Message], list[Message]]:
+    def _take(self, raw: bytes, place: Place, rows: list[bytes] | None = None) -> tuple[list[Encoded], list[Encoded]]:
         """Take a message; ``rows``, where given, gets what the messages released by it were judged by."""
-        decisions: list[Message] = []
+        decisions: list[Encoded] = []
         self._places[_name_of(place)] = place.offset
         try:
-            released = self._offer(codec.decode(place.topic, raw, self._registry), raw, place)
+            record = cast("Message", codec.decode(place.topic, raw, self._registry))
         except MessageError as error:
             return [], [self._letter(error, raw, place)]
-        self._held.update(one.item[0].instrument_id for one in released)
+        released = self._order.offer(record, (record, raw, place))
+        numbers = (one.item[0].instrument_id for one in released)
+        self._held.update(number for number in numbers if number is not None)
         if rows is not None:
             rows += self._rules.evidence.collect(self._held)
         letters = []
@@ -154,18 +161,23 @@ class OrderDesk:
                 decision = self._desk.submit(record, record.ts_event_ns)
                 encoded = codec.encode(topics.ORDERS_DECISIONS, decision, self._registry)
                 decisions.append((record.account_id.encode(), encoded))
-            elif self._desk.report(record) is Booked.INVALID:
-                words = f"{record.kind} of {record.qty} lots at {record.price} cannot be booked"
-                letters.append(self._letter(MessageError("bad_record", words), item_raw, item_place))
+            elif refused := self._book(record):
+                letters.append(self._letter(refused, item_raw, item_place))
         return decisions, letters
 
-    def _offer(self, record: codec.Record, raw: bytes, place: Place) -> list[Released[_Item]]:
-        if isinstance(record, OrderRequest):
-            return self._order.offer_request(record.account_id, record.executions_seen, (record, raw, place))
-        execution = cast("OrderExecution", record)
-        if execution.source is ExecutionSource.DROP_COPY:  # of another writer: it has no place in the sender's order
-            return [Released((execution, raw, place))]
-        return self._order.offer_report(execution.account_id, execution.requests_sent, (execution, raw, place))
+    def _book(self, record: OrderExecution | OrderFact) -> MessageError | None:
+        """Book a report or a fact; return why it cannot be."""
+        if isinstance(record, OrderExecution):
+            words = f"{record.kind} of {record.qty} lots at {record.price} cannot be booked"
+            booked = self._desk.report(record)
+        else:
+            words = (
+                f"{record.kind} of {record.instrument_id or record.session_id or record.account_id!r} cannot be taken"
+            )
+            if fault := fault_of_fact(record):  # the topic has several writers: the sender may not have asked
+                return MessageError(*fault)
+            booked = self._desk.take(record)
+        return MessageError(_CANNOT[booked], words) if booked in _CANNOT else None
 
     def _is_known(self, place: Place) -> bool:
         return 0 <= place.offset <= self._places.get(_name_of(place), -1)
@@ -174,8 +186,8 @@ class OrderDesk:
         if self._log_bytes < max(self._log_bytes_min, self._snapshot_bytes // LOG_PART):
             return None
         order = self._order.memory()
-        for sides in order["accounts"].values():
-            for _, waiting in sides:
+        for _, _, sides in order["accounts"].values():
+            for waiting in sides:
                 for waiter in waiting:
                     _, raw, place = waiter[2]
                     waiter[2] = [raw.hex(), place.topic, place.partition, place.offset]
@@ -203,8 +215,8 @@ class OrderDesk:
             raise ValueError(f"no snapshot of {SOURCE}: {error}") from error
         if memory["version"] != VERSION:
             raise ValueError(f"snapshot of {SOURCE} has version {memory['version']}, wanted {VERSION}")
-        for sides in memory["order"]["accounts"].values():
-            for _, waiting in sides:
+        for _, _, sides in memory["order"]["accounts"].values():
+            for waiting in sides:
                 for waiter in waiting:
                     waiter[2] = self._waiter(waiter[2])
         self._order.remember(memory["order"])
@@ -219,10 +231,9 @@ class OrderDesk:
 
     def _waiter(self, plain: Sequence[Any]) -> _Item:
         raw, place = bytes.fromhex(plain[0]), Place(plain[1], plain[2], plain[3])
-        record = cast("OrderRequest | OrderExecution", codec.decode(place.topic, raw, self._registry))
-        return record, raw, place
+        return cast("Message", codec.decode(place.topic, raw, self._registry)), raw, place
 
-    def _letter(self, error: MessageError, raw: bytes, place: Place) -> Message:
+    def _letter(self, error: MessageError, raw: bytes, place: Place) -> Encoded:
         return dead_letter(error, raw, place, source=SOURCE, registry=self._registry)
 
 

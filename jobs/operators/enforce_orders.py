@@ -1,4 +1,4 @@
-"""The operator of `enforce_orders`: all orders and reports under one key, states and commands broadcast to every instance."""
+"""The operator of `enforce_orders`: orders, reports and facts under one key, states and commands broadcast to every instance."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -42,7 +42,7 @@ class EnforceOrders(KeyedBroadcastProcessFunction):
         self._entries = runtime_context.get_list_state(ListStateDescriptor("entries-v1", Types.PICKLED_BYTE_ARRAY()))
 
     def process_element(self, value: Any, ctx: KeyedBroadcastProcessFunction.ReadOnlyContext) -> Iterator[Any]:
-        """Take one order or report."""
+        """Take one order, report or fact."""
         self._rebuild(ctx.get_broadcast_state(RULES))
         self._restore()
         message = message_of(value)

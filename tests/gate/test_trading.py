@@ -9,6 +9,7 @@ import pytest
 
 from gate._native import LimitTable
 from gate.desk import Booked, hash_of
+from gate.facts import Hand
 from gate.journal import Journal
 from gate.policy.limit_book import LimitBook
 from gate.reconcile import Reconciler
@@ -54,6 +55,7 @@ FILL = OrderExecution(
     venue_id="V",
     source=ExecutionSource.VENUE,
 )
+HAND = Hand("ann", "bo", "the books of record")
 
 
 class Place:
@@ -194,7 +196,7 @@ def test_housekeeping_tells_when_ledger_and_drop_copy_stay_apart(place: Place) -
         assert "V/x2" in alert.message
         assert place.alerts == [alert]
         assert gate.keep_house(FAR_NS + 2 * 10**15, 7) == [], "told once"
-        assert gate.reconcile("DESK-1", 1, 14, is_done=True) == 10
+        assert gate.reconcile("DESK-1", 1, 14, is_done=True, hand=HAND) == 10
         assert gate.keep_house(FAR_NS + 3 * 10**15, 8) == []
         assert gate.counters()["mismatches"] == 1
 

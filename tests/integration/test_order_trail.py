@@ -56,7 +56,7 @@ for migration in read_migrations():
         store.command(statement)  # a crash between a statement and its note runs it again
 keep(first)
 for _ in range(2):
-    keep(parsed("orders.*.v2.*", "orders.executions.v1.*"))
+    keep(parsed("orders.*.v2.*", "orders.requests.v3.*", "orders.executions.v1.*", "orders.facts.v1.*"))
 counts = {row["table"]: row for row in ask(queries.duplicates())}
 print(json.dumps({
     "counts": counts,
@@ -106,7 +106,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def test_store_of_before_takes_the_trail_and_every_message_counts_once(found: dict[str, Any]) -> None:
     counts = {table: row["rows"] for table, row in found["counts"].items()}
-    assert (counts["requests"], counts["decisions"], counts["executions"]) == (3, 6, 4)
+    assert (counts["requests"], counts["decisions"], counts["executions"], counts["facts"]) == (3, 6, 4, 3)
     assert all(row["duplicates"] == 0 for row in found["counts"].values())
     assert found["old"] == [
         {"order_id": name, "decision_id": "", "seq": 0, "qty": None, "position_before": None} for name in ("o-1", "o-2")

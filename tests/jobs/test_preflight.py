@@ -18,7 +18,7 @@ FROZEN_UIDS = {
     "track-risk-v1",
     "score-risk-states-v1",
     "score-risk-alerts-v1",
-    "enforce-orders-v2",
+    "enforce-orders-v3",
     "enforce-orders-decisions-v1",
     "enforce-orders-letters-v1",
 }
