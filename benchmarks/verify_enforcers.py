@@ -1,7 +1,8 @@
 """Do the gate in the trading process and the enforcer in Flink agree? Random orders through both; prints JSON.
 
-The desk of a trading process and the machine of `enforce_orders` get the same rules, orders and reports; the machine gets
-requests and reports as bytes, from two topics whose messages come in an order of their own. Every decision and every
+The desk of a trading process and the machine of `enforce_orders` get the same rules, orders, reports, day starts, lost sessions and
+positions set by hand; what happens to the process as a whole reaches the machine account by account, and everything as bytes,
+from three topics whose messages come in an order of their own. Every decision and every
 position is compared, field by field, but for who decided and its number. With a limit on the firm as a whole, or a session
 that accounts share, which bind accounts together, the machine reads in the order of sending: between accounts there is no
 other order to agree on.
@@ -15,22 +16,29 @@ import random
 import time
 from collections import Counter, deque
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from gate._native import Gate
-from gate.desk import GateDesk
+from gate.desk import GateDesk, hash_of
 from gate.rows import UNLIMITED
 from jobs.machines.order_desk import SOURCE, OrderDesk
 from jobs.machines.rule_book import RuleBook
 from schemas import codec, topics
 from schemas.errors import Place
-from schemas.orders import OrderDecision, OrderExecution, OrderRequest
+from schemas.orders import FactKind, OrderDecision, OrderExecution, OrderFact, OrderRequest
 from schemas.records import RiskCommand, RiskState
-from tests.gate.traffic import Oms, rules
+from tests.gate.traffic import Happening, Oms, rules
 
 TTL_NS = 3_000_000_000
 LATE_MAX = 40
 """Messages of one topic that the machine may be behind on while it reads the other."""
+REPEATED: Final = 0.1
+"""Facts that are sent twice: their writer may not know that the broker has them."""
+_TOPICS: Final[dict[type, str]] = {
+    OrderRequest: topics.ORDERS_REQUESTS,
+    OrderExecution: topics.ORDERS_EXECUTIONS,
+    OrderFact: topics.ORDERS_FACTS,
+}
 
 
 @dataclass
@@ -44,6 +52,7 @@ class Comparison:
     orders: int = 0
     different: list[str] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter)
+    facts: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self._oms, self._random = Oms(self.seed, is_shared=self.is_shared), random.Random(-self.seed - 1)
@@ -54,7 +63,7 @@ class Comparison:
         self._kept: dict[str, bytes] = {}
         self._snapshot: bytes | None = None
         self._entries: list[bytes] = []
-        self._queues: dict[str, deque[bytes]] = {topics.ORDERS_REQUESTS: deque(), topics.ORDERS_EXECUTIONS: deque()}
+        self._queues: dict[str, deque[bytes]] = {topic: deque() for topic in _TOPICS.values()}
         self._offsets = dict.fromkeys((*self._queues, topics.RISK_STATES, topics.RISK_COMMANDS), 0)
         self._wanted: dict[str, deque[OrderDecision]] = {}
         for rule in rules(firm_value=self.firm_value):
@@ -66,6 +75,8 @@ class Comparison:
             if (state := self._oms.state()) is not None:
                 self._drain(0)  # both judge by the state that was in force when the order was sent
                 self._learn(state)
+            if (happening := self._oms.happening()) is not None:
+                self._live_through(happening)
             order = self._oms.order()
             decision = self._desk.submit(order, order.ts_event_ns)
             self.reasons[decision.reason] += 1
@@ -101,14 +112,30 @@ class Comparison:
         if kept is not None:
             self._kept[kept[0]] = kept[1]
 
-    def _send(self, record: OrderRequest | OrderExecution, decision: OrderDecision | None) -> None:
-        topic = topics.ORDERS_EXECUTIONS if decision is None else topics.ORDERS_REQUESTS
+    def _live_through(self, happening: Happening) -> None:
+        """Let it happen to the process at once, and publish what is told of it."""
+        self.facts[happening.kind] += len(happening.facts)
+        if happening.session_id is not None:
+            self._desk.gate.session(hash_of("session", happening.session_id), happening.kind is FactKind.SESSION_BACK)
+        elif happening.kind is FactKind.DAY_STARTED:
+            self._desk.start_day()
+        else:
+            self._desk.take(happening.facts[0])
+        for fact in happening.facts:
+            self._send(fact, None)
+            if self._random.random() < REPEATED:
+                self._send(fact, None)
+        if self._binds_accounts:
+            self._drain(0)
+
+    def _send(self, record: OrderRequest | OrderExecution | OrderFact, decision: OrderDecision | None) -> None:
+        topic = _TOPICS[type(record)]
         self._queues[topic].append(codec.encode(topic, record))
         if decision is not None:
             self._wanted.setdefault(record.account_id, deque()).append(decision)
 
     def _drain(self, left_max: int) -> None:
-        """Read the two topics in any order, until no more than so many messages are left."""
+        """Read the three topics in any order, until no more than so many messages are left."""
         while sum(map(len, self._queues.values())) > left_max:
             topic = self._random.choice([name for name, queue in self._queues.items() if queue])
             outcome = self._machine.apply(self._queues[topic].popleft(), self._place(topic))
@@ -144,6 +171,7 @@ def verify(orders: int, seed: int) -> dict[str, Any]:
         "orders": comparison.orders,
         "different": len(comparison.different),
         "first": comparison.different[:1],
+        "facts": dict(comparison.facts),
         "reasons": dict(comparison.reasons.most_common()),
         "machine": comparison.counters(),
         "seconds": round(time.monotonic() - started, 1),

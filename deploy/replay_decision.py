@@ -1,26 +1,29 @@
-"""One decision rebuilt from history: rules, requests and reports of its account up to it, through the same desk.
+"""One decision rebuilt from history: rules, requests, reports and facts of its account up to it, through the same desk.
 
-Accounts that send by a session with a rate share its bucket: then the requests and reports of all of them are taken, between
-accounts in the order in which the enforcer numbered their decisions.
+Accounts that send by a session with a rate share its bucket: then the messages of all of them are taken, between accounts in the
+order in which the enforcer numbered their decisions.
 
 The rebuilt decision is compared with the stored one bit by bit. Each order is judged by the risk state that its stored decision
-names, by the commands of people up to its own time, and after the reports that its sender had seen. Invariant: what
-history does not hold is said, never guessed: an order without its decision or state, or a hole in the numbers, makes the
-answer "incomplete", whatever it looks like. Rejected: trusting the stored decision (it is what shall be checked).
-
-What is not in the topics cannot be rebuilt: positions set by hand, days begun by the trading process, lost sessions.
+names, by the commands of people up to its own time, and after the reports and facts that its sender had seen; what else the
+account holds is marked at the states of that time, never past what the next decision in the instrument names. Invariant: what
+history does not hold is said, never guessed: an order without its decision or state, features other than those that the state
+names, or a hole in the numbers, makes the answer "incomplete" or "differs", whatever it looks like. Rejected: trusting the
+stored decision (it is what shall be checked).
 """
 
 import heapq
 import json
+import math
+import struct
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from gate._native import Gate
-from gate.causal import CausalOrder, Released
+from gate.causal import CausalOrder, Message, Released
 from gate.desk import GateDesk
 from gate.policy.account_book import SESSION
 from gate.rows import InstrumentRow
@@ -28,7 +31,8 @@ from history.queries import text
 from jobs.machines.rule_book import RuleBook
 from schemas import codec, topics
 from schemas.errors import Place
-from schemas.orders import ExecutionSource, OrderDecision, OrderExecution, OrderRequest
+from schemas.orders import OrderDecision, OrderExecution, OrderRequest
+from schemas.people import fault_of_fact
 from schemas.records import CommandKind, RiskCommand, RiskState
 from schemas.units import NS_PER_S
 
@@ -39,9 +43,16 @@ TTL_NS: Final = 3 * NS_PER_S
 _NOT_COMPARED: Final = {"seq", "decision_id", "instance", "decided_ns", "enforcer", "ts_event_ns"}
 """Who decided, and by which clock; everything else must be equal."""
 _LAST: Final = 2**63
-_Message = OrderRequest | OrderExecution
-Answered = tuple[_Message, OrderDecision | None]
-"""A message, and of a request what the enforcer answered."""
+_Key = tuple[int, int]
+"""Epoch and tick of a risk state."""
+
+
+class Answered(NamedTuple):
+    """A message; of a request what the enforcer answered; and how many messages that it follows are not in history."""
+
+    message: Message
+    answer: OrderDecision | None
+    missing: int
 
 
 class NoDecisionError(LookupError):
@@ -55,7 +66,7 @@ class Rebuilt:
     Attributes:
         stored: The decision as history holds it.
         decision: The decision as rebuilt; ``None`` when its request is missing.
-        differs: Fields in which the two differ.
+        differs: What differs: field of the decision, or feature of the tick → stored, rebuilt (or named by the state).
         incomplete: What history lacks, a sentence each.
         row: The limits in force, as the gate held them.
         positions: Positions of the account before the decision.
@@ -64,7 +75,7 @@ class Rebuilt:
 
     stored: OrderDecision
     decision: OrderDecision | None = None
-    differs: list[str] = field(default_factory=list)
+    differs: dict[str, tuple[Any, Any]] = field(default_factory=dict)
     incomplete: list[str] = field(default_factory=list)
     row: InstrumentRow | None = None
     positions: list[tuple[Any, ...]] = field(default_factory=list)
@@ -97,9 +108,7 @@ def plain_of(rebuilt: Rebuilt) -> dict[str, Any]:
     return {
         "equal": rebuilt.is_equal,
         "incomplete": rebuilt.incomplete,
-        "differs": {
-            name: [_plain(getattr(rebuilt.stored, name)), _plain(getattr(decision, name))] for name in rebuilt.differs
-        },
+        "differs": {name: [_plain(was), _plain(now)] for name, (was, now) in rebuilt.differs.items()},
         "decision": codec.to_plain(decision) if decision else None,
         "limits": None if rebuilt.row is None else _row_plain(rebuilt.row),
         "positions": [list(held) for held in rebuilt.positions],
@@ -114,18 +123,31 @@ class _Rebuilder:
         self._rules = RuleBook(ttl_ns=ttl_ns, source="replay")
         gate = Gate(self._rules.table)
         self._desk = GateDesk(gate, self._rules.table, enforcer=stored.enforcer, instance=stored.instance)
-        self._states_until: dict[int, tuple[int, int]] = {}
+        self._states: dict[int, deque[RiskState]] = {}  # of an instrument, not yet applied
+        self._newest: dict[int, RiskState] = {}  # applied
+        self._named: dict[int, deque[_Key]] = {}  # by the decisions to come
         self._commands = self._known_commands()
 
     def run(self) -> Rebuilt:
         accounts = self._bound_together()
         self._look_for_holes()
-        for message, answer in _by_number(self._answered(account) for account in accounts):
-            if not isinstance(message, OrderRequest):
+        found = list(_by_number(self._answered(account) for account in accounts))
+        for _, answer, _ in found:
+            if answer is not None and answer.tick_ns:
+                self._named.setdefault(answer.instrument_id, deque()).append((answer.epoch, answer.tick_ns))
+        for message, answer, missing in found:
+            if missing:
+                words = f"order {message.order_id}" if isinstance(message, OrderRequest) else f"a {message.kind}"
+                self._out.incomplete.append(f"{missing} messages that {words} followed are not in history")
+            self._bring_market(message)
+            if isinstance(message, OrderRequest):
+                if self._judge(message, answer):
+                    self._look_at_features()
+                    return self._out
+            elif isinstance(message, OrderExecution):
                 self._desk.report(message)
-            elif self._judge(message, answer):
-                self._look_at_features()
-                return self._out
+            elif fault_of_fact(message) is None:
+                self._desk.take(message)
         self._out.incomplete.append(f"the request of order {self._stored.order_id} is not in history")
         return self._out
 
@@ -161,20 +183,21 @@ class _Rebuilder:
         executions = _records(
             self._ask, "executions", f"account_id = {account} ORDER BY requests_sent, ts_event_ns, exec_id"
         )
+        facts = _records(self._ask, "facts", f"account_id = {account} ORDER BY ts_event_ns, number, fact_id")
         found: list[Answered] = []
-        for message in _in_order(requests, executions):
-            is_request = isinstance(message, OrderRequest)
-            answers = decisions.get((message.order_id, message.ts_event_ns)) if is_request else None
-            found.append((message, answers.pop(0) if answers else None))
+        for message, missing in _in_order([*facts, *requests, *executions]):
+            answers = None
+            if isinstance(message, OrderRequest):
+                answers = decisions.get((message.order_id, message.ts_event_ns))
+            found.append(Answered(message, answers.pop(0) if answers else None, missing))
         return found
 
     def _judge(self, order: OrderRequest, answer: OrderDecision | None) -> bool:
         """Judge an order; true when it is the one asked for."""
         if answer is None:
             self._out.incomplete.append(f"order {order.order_id} has no decision of {self._stored.enforcer} in history")
-        else:
-            self._bring_state(answer)
-        self._bring_commands(order.ts_event_ns)
+        elif answer.tick_ns:
+            self._bring_named(answer)
         is_it = answer is not None and answer.decision_id == self._stored.decision_id
         if is_it:
             self._out.positions = [tuple(held) for held in self._desk.holdings()]
@@ -184,7 +207,8 @@ class _Rebuilder:
         if is_it:
             self._out.decision = found
             names = [one.name for one in fields(OrderDecision) if one.name not in _NOT_COMPARED]
-            self._out.differs = [name for name in names if getattr(found, name) != getattr(self._stored, name)]
+            pairs = {name: (getattr(self._stored, name), getattr(found, name)) for name in names}
+            self._out.differs = {name: (was, now) for name, (was, now) in pairs.items() if was != now}
         elif answer is not None and (found.verdict, found.reason) != (answer.verdict, answer.reason):
             told = f"{answer.verdict} {answer.reason}"
             self._out.incomplete.append(
@@ -192,26 +216,38 @@ class _Rebuilder:
             )
         return is_it
 
-    def _bring_state(self, answer: OrderDecision) -> None:
-        """Apply the risk states of the instrument up to the one that the decision names."""
-        number, until = answer.instrument_id, (answer.epoch, answer.tick_ns)
-        since = self._states_until.get(number, (0, 0))
-        if answer.tick_ns == 0 or until <= since:
-            return
-        where = (
-            f"instrument_id = {number} AND (epoch, tick_ns) > ({since[0]}, {_time(since[1])}) "
-            f"AND (epoch, tick_ns) <= ({until[0]}, {_time(until[1])}) ORDER BY epoch, tick_ns"
-        )
-        states = _records(self._ask, "risk_states", where)
-        if not states or (states[-1].epoch, states[-1].tick_ns) != until:
-            self._out.incomplete.append(f"the risk state of instrument {number} at {answer.tick_ns} is not in history")
-        for state in states:
-            self._learn(topics.RISK_STATES, state)
-        self._states_until[number] = until
-
-    def _bring_commands(self, until_ns: int) -> None:
+    def _bring_market(self, message: Message) -> None:
+        """Apply the commands up to a message's own time, and the states of what its account may hold by then."""
+        until_ns = message.ts_event_ns
         while self._commands and self._commands[0].ts_ns <= until_ns:
             self._learn(topics.RISK_COMMANDS, self._commands.pop(0))
+        if message.instrument_id is not None and message.instrument_id not in self._states:
+            where = f"instrument_id = {message.instrument_id} AND tick_ns <= {_time(self._last_ns())}"
+            self._states[message.instrument_id] = deque(
+                _records(self._ask, "risk_states", f"{where} ORDER BY epoch, tick_ns")
+            )
+        for number, states in self._states.items():
+            named = self._named.get(number)
+            while states and states[0].tick_ns <= until_ns and (not named or _key(states[0]) <= named[0]):
+                self._apply_state(states.popleft())
+
+    def _bring_named(self, answer: OrderDecision) -> None:
+        """Apply the states of the instrument up to the one that the decision names."""
+        number = answer.instrument_id
+        states, named = self._states[number], self._named[number].popleft()
+        while states and _key(states[0]) <= named:
+            self._apply_state(states.popleft())
+        newest = self._newest.get(number)
+        if newest is None or _key(newest) != named:
+            self._out.incomplete.append(f"the risk state of instrument {number} at {answer.tick_ns} is not in history")
+
+    def _apply_state(self, state: RiskState) -> None:
+        self._newest[state.instrument_id] = state
+        self._learn(topics.RISK_STATES, state)
+
+    def _last_ns(self) -> int:
+        """Return the newest time that anything about the decision can have."""
+        return max(self._stored.ts_event_ns, self._stored.tick_ns)
 
     def _learn(self, topic: str, record: RiskState | RiskCommand) -> None:
         self._rules.learn(codec.encode(topic, record), Place(topic))
@@ -260,10 +296,18 @@ class _Rebuilder:
             f"instrument_id = {stored.instrument_id} AND tick_ns = {_time(stored.tick_ns)} AND epoch = {stored.epoch}"
         )
         rows = self._ask(f"SELECT * FROM ticks_once WHERE {where}")  # noqa: S608
-        if rows:
-            self._out.features = rows[0]
-        else:
+        if not rows:
             self._out.incomplete.append(f"the features of tick {stored.tick_ns} are not in history")
+            return
+        self._out.features = rows[0]
+        state = self._newest.get(stored.instrument_id)
+        if state is None or _key(state) != (stored.epoch, stored.tick_ns):
+            return  # said before
+        named = {cause.name: cause.value for cause in state.causes}
+        for name, value in named.items():
+            found = rows[0].get(name)
+            if name not in rows[0] or _bits(found) != _bits(value):
+                self._out.differs[f"feature {name}"] = (found, value)
 
 
 def _stored(name: str, ask: Ask) -> OrderDecision:
@@ -278,32 +322,35 @@ def _stored(name: str, ask: Ask) -> OrderDecision:
     return (exact or found)[0]
 
 
-def _in_order(requests: list[OrderRequest], executions: list[OrderExecution]) -> list[_Message]:
-    """Return the messages of the account in its sender's order."""
-    merged: list[Released[_Message]] = []
-    order: CausalOrder[_Message] = CausalOrder(waiting_max=len(requests) + len(executions) + 1)
-    arrivals: list[_Message] = sorted([*requests, *executions], key=lambda one: one.ts_event_ns)
-    for one in arrivals:
-        if isinstance(one, OrderRequest):
-            merged += order.offer_request(one.account_id, one.executions_seen, one)
-        elif one.source is ExecutionSource.DROP_COPY:
-            merged.append(Released(one))
-        else:
-            merged += order.offer_report(one.account_id, one.requests_sent, one)
-    return [released.item for released in merged]
+def _in_order(messages: list[Message]) -> list[tuple[Message, int]]:
+    """Return the messages of an account in its sender's order, and how many each should have waited for."""
+    order: CausalOrder[Message] = CausalOrder(waiting_max=len(messages) + 1)
+    merged: list[Released[Message]] = []
+    for one in sorted(messages, key=lambda message: message.ts_event_ns):
+        merged += order.offer(one, one)
+    return [(one.item, one.missing) for one in [*merged, *order.let_all_go()]]
 
 
 def _by_number(accounts: Iterable[list[Answered]]) -> Iterator[Answered]:
-    """Yield the messages of all accounts; those of each in their order, reports with the next request that has a number."""
+    """Yield the messages of all accounts; those of each in their order, others with the next request that has a number."""
     numbered = []
     for messages in accounts:
         number, keyed = _LAST, []
-        for message, answer in reversed(messages):
-            number = answer.seq if answer is not None else number
-            keyed.append((number, (message, answer)))
+        for one in reversed(messages):
+            number = one.answer.seq if one.answer is not None else number
+            keyed.append((number, one))
         numbered.append(keyed[::-1])
     for _, answered in heapq.merge(*numbered, key=lambda one: one[0]):
         yield answered
+
+
+def _key(state: RiskState) -> _Key:
+    return state.epoch, state.tick_ns
+
+
+def _bits(value: float | None) -> bytes:
+    """Return a number bit by bit; what is not known is one thing, and history shows it as null."""
+    return b"" if value is None or math.isnan(value) else struct.pack("<d", value)
 
 
 def _texts(names: Iterable[str]) -> str:
@@ -333,7 +380,8 @@ def _state_plain(row: dict[str, Any]) -> dict[str, Any]:
     names = ("name", "value", "z", "share", "adverse")
     causes = zip(*(row[f"causes.{name}"] for name in names), strict=True)
     plain = {name: value for name, value in row.items() if not name.startswith("causes.")}
-    return plain | {"causes": [dict(zip(names, cause, strict=True)) for cause in causes]}
+    found = [dict(zip(names, cause, strict=True)) for cause in causes]
+    return plain | {"causes": [{n: math.nan if v is None else v for n, v in cause.items()} for cause in found]}
 
 
 def _command_plain(row: dict[str, Any]) -> dict[str, Any]:
@@ -343,6 +391,7 @@ def _command_plain(row: dict[str, Any]) -> dict[str, Any]:
 _TOPIC_OF: Final = {
     "requests": topics.ORDERS_REQUESTS,
     "executions": topics.ORDERS_EXECUTIONS,
+    "facts": topics.ORDERS_FACTS,
     "decisions": topics.ORDERS_DECISIONS,
     "risk_states": topics.RISK_STATES,
     "commands": topics.RISK_COMMANDS,

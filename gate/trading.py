@@ -273,8 +273,11 @@ class TradingGate:
             return None
         shipping = ShipperSettings(settings.bootstrap_servers, settings.name)
         shipping = replace(shipping, schema_registry_url=settings.schema_registry_url)
-        # The book of facts is made after the shipper, which starts after both.
-        return Shipper(self._ring, shipping, on_alert=self._on_alert, on_fact=lambda fact: self._facts.kept(fact))
+        return Shipper(self._ring, shipping, on_alert=self._on_alert, on_fact=self._keep)
+
+    def _keep(self, fact: OrderFact) -> None:
+        """Note that the broker has a fact: the book of facts is made after the shipper."""
+        self._facts.kept(fact)
 
     def _remember(self, settings: TradingSettings) -> None:
         """Take what the journal of a past life says, and begin it anew with what still counts."""

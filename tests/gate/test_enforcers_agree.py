@@ -1,8 +1,11 @@
 """One history through both enforcers: equal decisions and positions, whatever the interleaving, also when one is killed."""
 
+from typing import Any
+
 import pytest
 
 from benchmarks.verify_enforcers import Comparison
+from schemas.orders import FactKind
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -11,9 +14,23 @@ def test_gate_and_enforcer_give_equal_decisions_on_the_same_history(seed: int) -
     comparison.run(1_200)
     assert comparison.orders == 1_200
     assert comparison.different == []
-    assert {"ok", "self_match", "max_order_size", "parent_qty", "reduce_only", "session_rate"} <= set(
-        comparison.reasons
-    )
+    reasons = {"ok", "self_match", "max_order_size", "parent_qty", "reduce_only", "session_rate"}
+    assert {*reasons, "session_down", "day_loss"} <= set(comparison.reasons)
+    assert set(comparison.facts) == set(FactKind)
+    assert comparison.counters()["repeated_facts"] > 0
+    assert comparison.counters()["out_of_order"] == 0
+
+
+@pytest.mark.parametrize("kind", [FactKind.DAY_STARTED, FactKind.SESSION_LOST, FactKind.POSITION_SET])
+def test_enforcers_would_differ_if_facts_of_a_kind_were_not_told(kind: FactKind) -> None:
+    class Silent(Comparison):
+        def _send(self, record: Any, decision: Any) -> None:
+            if getattr(record, "kind", None) is not kind:
+                super()._send(record, decision)
+
+    comparison = Silent(1)
+    comparison.run(400)
+    assert comparison.different
 
 
 def test_session_that_accounts_share_slows_them_alike_when_messages_come_in_the_order_of_sending() -> None:

@@ -7,6 +7,7 @@ bind and every kind of report finds an order.
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from gate.causal import CausalCounters
 from gate.policy.administrators import NO_ACCOUNT
@@ -14,9 +15,11 @@ from gate.rows import UNLIMITED
 from schemas.orders import (
     ExecutionKind,
     ExecutionSource,
+    FactKind,
     OrderAction,
     OrderDecision,
     OrderExecution,
+    OrderFact,
     OrderRequest,
     OrderSide,
     OrderType,
@@ -44,6 +47,7 @@ def rules(*, firm_value: int = UNLIMITED) -> list[RiskCommand | RiskState]:
         made.append(replace(policies.COMMAND, command_id=f"e{number}", scope=scope))
         made.append(replace(policies.STATE, instrument_id=number, tick_ns=START_NS))
     limits = replace(policies.ACCOUNT, open_orders=8, messages_per_s=90, repeats_max=4, gross_value=12 * 10**10)
+    limits = replace(limits, day_loss=3 * 10**8, drawdown=5 * 10**8)
     grant = replace(policies.COMMAND, kind=CommandKind.SET_ACCOUNT, envelope=None)
     for name in ACCOUNTS:
         made.append(replace(grant, command_id=f"a{name}", scope=f"account:{name}", account=limits))
@@ -53,6 +57,14 @@ def rules(*, firm_value: int = UNLIMITED) -> list[RiskCommand | RiskState]:
     for name in (SESSION, session_of(ACCOUNTS[0])):
         made.append(replace(grant, command_id=f"s{name}", scope=f"session:{name}", account=rate))
     return made
+
+
+class Happening(NamedTuple):
+    """What happened to the process itself: a day, a session (by name), or a position; and what is published of it."""
+
+    kind: FactKind
+    session_id: str | None
+    facts: list[OrderFact]
 
 
 def session_of(account: str) -> str:
@@ -78,6 +90,7 @@ class Oms:
         self._random = random.Random(self.seed)
         self._working: list[OrderRequest] = []
         self._number = 0
+        self._lost: list[str] = []
         self._epoch_tick = START_NS
 
     def state(self) -> RiskState | None:
@@ -89,6 +102,29 @@ class Oms:
         price = policies.REF + self._random.randint(-30, 30) * 10_000_000
         instrument = self._random.choice(INSTRUMENTS)
         return replace(policies.STATE, instrument_id=instrument, tick_ns=self._epoch_tick, tier=tier, ref_price=price)
+
+    def happening(self) -> Happening | None:
+        """Return what happened to the process, now and then; of accounts that trade nowhere nothing is told."""
+        pick = self._random
+        if pick.random() > (0.2 if self._lost else 0.03):
+            return None
+        is_back = self._lost and pick.random() < 0.8
+        kind = (
+            FactKind.SESSION_BACK if is_back else pick.choice([k for k in FactKind if k is not FactKind.SESSION_BACK])
+        )
+        session_id = None
+        if kind is FactKind.SESSION_BACK:
+            session_id = self._lost.pop()
+        elif kind is FactKind.SESSION_LOST:
+            session_id = SESSION if self.is_shared else session_of(pick.choice(ACCOUNTS))
+            self._lost.append(session_id)
+        fact = OrderFact("", "", kind, self.now_ns, "traffic", 0, session_id=session_id)
+        if kind is FactKind.POSITION_SET:
+            number, lots = pick.choice(INSTRUMENTS), pick.choice([-700, -90, 0, 5, 400])
+            fact = replace(fact, instrument_id=number, position=lots, maker="ann", checker="bo", reason="books")
+        accounts = [pick.choice(ACCOUNTS)] if kind is FactKind.POSITION_SET else ACCOUNTS
+        facts = [self.counters.fact(replace(fact, account_id=name)) for name in accounts]
+        return Happening(kind, session_id, facts)
 
     def order(self) -> OrderRequest:
         """Return the next order, as it is published."""

@@ -1,4 +1,4 @@
-"""The machine of `enforce_orders`: tiers, reports, restores at every message, what arrives twice, late or damaged."""
+"""The machine of `enforce_orders`: tiers, reports, facts, restores at every message, what arrives twice, late or damaged."""
 
 import json
 from dataclasses import replace
@@ -12,7 +12,7 @@ from jobs.machines.letters import Message
 from jobs.machines.order_desk import OrderDesk
 from schemas import codec, topics
 from schemas.errors import Place
-from schemas.orders import ExecutionKind, ExecutionSource, OrderAction, OrderSide, OrderType
+from schemas.orders import ExecutionKind, ExecutionSource, FactKind, OrderAction, OrderFact, OrderSide, OrderType
 from schemas.records import DeadLetter, OrderDecision, OrderExecution, OrderRequest, RiskState, Tier
 
 ROOT = codec.SCHEMA_ROOT
@@ -48,6 +48,16 @@ FILL = OrderExecution(
     venue_id="SIM",
     source=ExecutionSource.VENUE,
 )
+DAY = OrderFact("f", ORDER.account_id, FactKind.DAY_STARTED, ORDER.ts_event_ns, "desk.1", 1)
+SET = replace(
+    DAY,
+    kind=FactKind.POSITION_SET,
+    instrument_id=ORDER.instrument_id,
+    position=7,
+    maker="ann",
+    checker="bo",
+    reason="books",
+)
 
 
 class Flink:
@@ -76,8 +86,11 @@ class Flink:
             self.rules[kept[0]] = kept[1]
         return letters
 
-    def send(self, record: OrderRequest | OrderExecution | bytes, place: Place | None = None) -> list[OrderDecision]:
-        topic = topics.ORDERS_EXECUTIONS if isinstance(record, OrderExecution) else topics.ORDERS_REQUESTS
+    def send(
+        self, record: OrderRequest | OrderExecution | OrderFact | bytes, place: Place | None = None
+    ) -> list[OrderDecision]:
+        known = {OrderExecution: topics.ORDERS_EXECUTIONS, OrderFact: topics.ORDERS_FACTS}
+        topic = known.get(type(record), topics.ORDERS_REQUESTS)
         raw = record if isinstance(record, bytes) else codec.encode(topic, record)
         outcome = self.desk.apply(raw, place or self.place(topic))
         if outcome.snapshot is not None:
@@ -208,6 +221,56 @@ def test_order_behind_a_report_that_never_comes_is_told_and_judged_at_last() -> 
         ("out_of_order", codec.encode(topics.ORDERS_REQUESTS, waits[0]))
     ]
     assert flink.desk.counters()["out_of_order"] == 1
+
+
+def test_facts_are_taken_at_their_place_once_and_survive_a_kill(flink: Flink) -> None:
+    counters = CausalCounters()
+    session = replace(DAY, kind=FactKind.SESSION_LOST, session_id="S1")
+    before = counters.request(order("a", qty=10, session_id="S1"))
+    facts = [counters.fact(one) for one in (SET, session)]
+    after = counters.request(order("b", qty=20, session_id="S1"))
+    for one in (facts[1], facts[0], facts[1]):
+        assert flink.send(one) == []
+    flink.kill()
+    assert flink.desk.counters()["waiting"] == 2
+    (first,) = flink.send(before)
+    assert (first.reason, first.position_before) == ("ok", 0)
+    assert flink.send(facts[0]) == []
+    flink.kill()
+    (second,) = flink.send(after)
+    assert (second.reason, flink.position()) == ("session_down", 7)
+    assert flink.desk.counters()["repeated_facts"] == 2
+    flink.send(counters.fact(replace(session, kind=FactKind.SESSION_BACK)))
+    (third,) = flink.send(counters.request(order("c", qty=20, session_id="S1")))
+    assert (third.reason, third.position_before) == ("ok", 7)
+
+
+@pytest.mark.parametrize(
+    ("changes", "cause"),
+    [
+        ({"checker": None}, "no_checker"),
+        ({"checker": "Ann "}, "same_person"),
+        ({"maker": ""}, "no_maker"),
+        ({"reason": ""}, "no_reason"),
+        ({"position": None}, "bad_record"),
+        ({"instrument_id": -1}, "bad_record"),
+        ({"kind": FactKind.SESSION_LOST}, "bad_record"),
+    ],
+)
+def test_fact_that_nobody_stands_behind_or_that_says_nothing_is_a_dead_letter(
+    flink: Flink, changes: dict[str, Any], cause: str
+) -> None:
+    flink.send(replace(SET, **changes))
+    assert [(letter.cause, letter.topic) for letter in flink.letters] == [(cause, topics.ORDERS_FACTS)]
+    assert flink.position() == 0
+    flink.send(replace(SET, fact_id="g", number=2))
+    assert (flink.letters, flink.position()) == ([], 7), "those behind it do not wait for it"
+
+
+def test_position_for_which_the_ledger_has_no_room_is_a_dead_letter(flink: Flink) -> None:
+    for number in range(257):
+        flink.send(replace(SET, account_id=f"A{number}"))
+    assert [letter.cause for letter in flink.letters] == ["no_room"]
 
 
 def test_what_cannot_be_read_or_booked_becomes_a_dead_letter(flink: Flink) -> None:
