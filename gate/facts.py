@@ -85,8 +85,8 @@ class FactBook:
         undone: list[OrderFact] = []
         for kind, *rest in lines:
             if kind == FACT:
-                undone.append(fact := _fact(rest[0]))
-                self.numbers[fact.account_id] = fact.number
+                undone += map(_fact, rest[0])
+                self.numbers |= {fact.account_id: fact.number for fact in undone}
             elif kind == DONE:
                 self._waiting |= {fact.fact_id: fact for fact in undone}
                 undone = []
@@ -119,8 +119,9 @@ class FactBook:
             return
         self._accounts[account_id] = None
         kind = FactKind.SESSION_LOST
-        lost = [(name, lost_ns) for name, lost_ns in self._lost_ns.items() if lost_ns is not None]
-        self.done(self.note(self._made(account_id, kind, lost_ns, session_id=name) for name, lost_ns in lost))
+        for name in self.lost_sessions:
+            lost_ns = self._lost_ns[name] or 0
+            self.done(self.note([self._made(account_id, kind, lost_ns, session_id=name)]))
 
     def day(self, ts_event_ns: int) -> list[OrderFact]:
         """Return the start of a day, noted for each account; the day is started next, and then it is :meth:`done`."""
@@ -149,16 +150,20 @@ class FactBook:
         return fact
 
     def note(self, stated: Iterable[OrderFact]) -> list[OrderFact]:
-        """Number facts and write them down."""
-        facts = []
-        for one in stated:
-            try:
-                codec.encode(topics.ORDERS_FACTS, one)
-            except MessageError as error:
-                raise FactRefusedError(error.cause, error.detail) from error
-            fact = self._counters.fact(one)
-            self._journal.note(FACT, codec.to_plain(fact))
-            facts.append(fact)
+        """Number facts that say the same of their accounts, and write them down in one line: orders wait for it.
+
+        Raises:
+            FactRefusedError: No message can hold what they say.
+        """
+        said = list(stated)
+        if not said:
+            return []
+        try:
+            codec.encode(topics.ORDERS_FACTS, said[0])
+        except MessageError as error:
+            raise FactRefusedError(error.cause, error.detail) from error
+        facts = [self._counters.fact(one) for one in said]
+        self._journal.note(FACT, [codec.to_plain(fact) for fact in facts])
         return facts
 
     def done(self, facts: list[OrderFact]) -> None:

@@ -239,7 +239,9 @@ class _Market:
         return Step("rearm", (strategy, self.rearmed[strategy]))
 
     def _mark(self) -> Step:
-        return Step("new_day" if self.dice.random() < 0.2 else "mark")
+        if self.dice.random() < 0.1:
+            return Step("new_day_account", (self.dice.choice(ACCOUNTS),))
+        return Step("new_day" if self.dice.random() < 0.1 else "mark")
 
     def _kill(self) -> Step:
         """Kill something, or release what was killed before: no history must stay so for long."""
