@@ -1,6 +1,6 @@
 """A trading process that embeds the gate: each order is judged inline, and what happened to it is told to Kafka.
 
-Its decisions leave through the ring and the shipper; the requests go to ``orders.requests`` and the reports of the simulated
+Its decisions and facts leave through the shipper; the requests go to ``orders.requests`` and the reports of the simulated
 venue to ``orders.executions``, where `enforce_orders` judges and books them with the same core. The two must agree. The venue
 takes every order as immediate-or-cancel: it trades whole at the reference price, or expires.
 """
@@ -70,6 +70,11 @@ class Desk:
             time.sleep(max(0.0, (due_ns - time.monotonic_ns()) / 1e9))
             self.send(order)
         self._producer.flush(30)
+
+    @property
+    def gate(self) -> TradingGate:
+        """The gate, for what no order and no report says: days, sessions, positions set by hand."""
+        return self._gate
 
     def row(self, instrument_id: int) -> InstrumentRow | None:
         """Return the limits of an instrument as this process sees them."""

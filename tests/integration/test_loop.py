@@ -27,6 +27,7 @@ from feeds.blocks import Row, block_of
 from feeds.framing import frames_of
 from feeds.producer import FrameProducer
 from feeds.simulator.session import simulate
+from gate.facts import Hand
 from schemas import topics
 from schemas.events import Kind
 from schemas.frames import Frame, encode_frame
@@ -235,6 +236,21 @@ def test_order_for_an_unknown_instrument_is_refused_by_both(market: Market, desk
     found = verdicts(market, "stranger")
     assert {d.verdict for d in found.values()} == {Verdict.REJECT}
     assert len({d.reason for d in found.values()}) == 1
+
+
+def test_lost_session_new_day_and_position_set_by_hand_hold_for_both(market: Market, desk: Desk) -> None:
+    def sent(name: str, qty: int = 10) -> dict[str, OrderDecision]:
+        desk.send(replace(order(name, market.now_ns, qty=qty), session_id="FIX-1"))
+        return verdicts(market, name)
+
+    assert {d.reason for d in sent("before-loss").values()} == {"ok"}
+    desk.gate.session("FIX-1", is_up=False)
+    assert {d.reason for d in sent("while-lost").values()} == {"session_down"}
+    desk.gate.session("FIX-1", is_up=True)
+    desk.gate.reconcile("DESK-1", 1, 3, is_done=True, hand=Hand("ann", "bo", "the books of record"))
+    desk.gate.new_day()
+    assert {(d.reason, d.position_before) for d in sent("after", qty=7).values()} == {("ok", 3)}
+    assert not [one for one in market.letters if one.topic == topics.ORDERS_FACTS or one.cause == "out_of_order"]
 
 
 def test_gap_makes_the_channel_stale_until_each_instrument_is_whole_again(market: Market, desk: Desk) -> None:
