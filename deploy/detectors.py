@@ -13,10 +13,15 @@ BASELINES: Final = (
     "models.baselines.vpin:Vpin",
 )
 OWN_BASELINES: Final = frozenset({"pca"})
-DUELS: Final = (("stack", "simple_stack"), ("vae", "simple_stack"))
-"""Who must beat whom to be worth its network."""
+DUELS: Final = (
+    ("erosion_stack_vae", "erosion_stack"),
+    ("vae", "erosion_stack"),
+    ("stack", "simple_stack"),
+    ("erosion_stack", "simple_stack"),
+)
+"""Who must beat whom: a network to be worth its keep, what ships to be worth its choice."""
 
-SHIPPED: Final[str | None] = None
+SHIPPED: Final[str | None] = "erosion_stack"
 """Name of the detector that ``score_risk`` runs; None: the best of the comparison."""
 
 

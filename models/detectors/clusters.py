@@ -13,8 +13,9 @@ from typing import Final
 import numpy as np
 
 from features.spec import SCORED_NAMES
-from models.detectors.interface import F32, F64, Ids, ScaledBlock
-from models.detectors.linear import learned_rows
+from models.detectors.interface import Arrays
+from models.detectors.linear import learned_rows, widened
+from models.detectors.views import F32, F64, ViewedBlock, Views
 
 CALM_CENTRES: Final = 32
 PATTERNS: Final = 8
@@ -71,15 +72,23 @@ class ClusterNovelty:
     def __init__(self) -> None:
         self._centres = np.zeros((0, 0))
 
-    def fit(self, past: Sequence[ScaledBlock], seed: int) -> None:
+    def fit(self, past: Sequence[ViewedBlock], seed: int) -> None:
         """Learn the centres."""
         self._centres = mini_batch_k_means(learned_rows(past), CALM_CENTRES, seed)
 
-    def parts(self, windows: F32, instrument_id: Ids) -> F64:  # noqa: ARG002 - the same for every instrument
-        """Return ``(k, features)`` parts."""
-        z = windows[:, -1].astype(np.float64)
+    def parts(self, views: Views) -> F64:
+        """Return ``(k, viewed features)`` parts."""
+        z = views.window[:, -1].astype(np.float64)
         nearest = squared_distances(z, self._centres).argmin(axis=1)
-        return np.asarray(np.square(z - self._centres[nearest]))
+        return widened(np.square(z - self._centres[nearest]))
+
+    def arrays(self) -> Arrays:
+        """Return all that was learned."""
+        return {"centres": self._centres}
+
+    def load(self, arrays: Arrays) -> None:
+        """Take what :meth:`arrays` returned."""
+        self._centres = arrays["centres"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +132,7 @@ class Patterns:
         ]
 
 
-def fit_patterns(past: Sequence[ScaledBlock], seed: int) -> Patterns:
+def fit_patterns(past: Sequence[ViewedBlock], seed: int) -> Patterns:
     """Return the patterns among the unusual rows of past sessions; every second row judges what is novel.
 
     Raises:

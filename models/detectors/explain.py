@@ -11,12 +11,12 @@ from typing import Final
 
 import numpy as np
 
-from models.detectors.interface import F32, F64
+from models.detectors.views import F64, SILENCE, Views
 
 TOP: Final = 3
 
-ScoreWindows = Callable[[F32], F64]
-"""``(k, WINDOW, features)`` windows of one instrument to ``(k,)`` scores, learning nothing."""
+ScoreViews = Callable[[Views], F64]
+"""``(k,)`` views of one instrument to ``(k,)`` scores, learning nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Cause:
     """One feature's part in a score.
 
     Attributes:
-        feature: Column among the scored features.
+        feature: Column among ``views.VIEWED_NAMES``.
         share: Its part of the error, 0 to 1.
         score_drop: What the score loses when the feature is made ordinary; at most 0 if it carried nothing.
     """
@@ -34,15 +34,19 @@ class Cause:
     score_drop: float
 
 
-def causes(window: F32, share: F64, score: ScoreWindows, *, top: int = TOP) -> tuple[Cause, ...]:
-    """Return the ``top`` features by share, ordered by what the score of ``(WINDOW, features)`` loses without each."""
+def causes(views: Views, share: F64, score: ScoreViews, *, top: int = TOP) -> tuple[Cause, ...]:
+    """Return the ``top`` features by share, ordered by what the score of one row's views loses without each."""
     candidates = np.argsort(-share, kind="stable")[:top]
     candidates = candidates[share[candidates] > 0]
     if not len(candidates):
         return ()
-    imputed = np.repeat(window[None], len(candidates) + 1, axis=0)
-    for row, feature in enumerate(candidates, 1):
-        imputed[row, :, feature] = 0.0  # a robust score of 0 is the feature's own calm middle
+    imputed = views.of(np.zeros(len(candidates) + 1, dtype=np.intp))  # copies
+    for row, feature in enumerate(candidates.tolist(), 1):
+        if feature < imputed.window.shape[2]:
+            imputed.window[row, :, feature] = 0.0  # a robust score of 0 is the feature's own calm middle
+        imputed.slow[row, :, feature] = 0.0
+        if feature == SILENCE:
+            imputed.missed[row] = 0.0
     scores = score(imputed)
     found = [
         Cause(int(feature), float(share[feature]), float(scores[0] - scores[row]))

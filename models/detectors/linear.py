@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
-from models.detectors.interface import F32, F64, WINDOW, Ids, ScaledBlock
+from models.detectors.interface import Arrays
+from models.detectors.views import F32, F64, VIEWED_NAMES, WINDOW, Ids, ViewedBlock, Views
 
 LEARN_CLIP: Final = 6.0
 """Scores are clipped to this where a measure learns, never where it judges."""
@@ -34,17 +36,24 @@ class LargestScore:
 
     name = "max_z"
 
-    def fit(self, past: Sequence[ScaledBlock], seed: int) -> None:
+    def fit(self, past: Sequence[ViewedBlock], seed: int) -> None:
         """Learn nothing."""
 
-    def parts(self, windows: F32, instrument_id: Ids) -> F64:  # noqa: ARG002 - the same for every instrument
-        """Return ``(k, features)`` parts."""
-        squared = windows[:, -1].astype(np.float64) ** 2
+    def arrays(self) -> Arrays:
+        """Return nothing."""
+        return {}
+
+    def load(self, arrays: Arrays) -> None:
+        """Take nothing."""
+
+    def parts(self, views: Views) -> F64:
+        """Return ``(k, viewed features)`` parts."""
+        squared = views.window[:, -1].astype(np.float64) ** 2
         largest = squared.argmax(axis=1)
         parts = np.zeros_like(squared)
         rows = np.arange(len(parts))
         parts[rows, largest] = squared[rows, largest]
-        return parts
+        return widened(parts)
 
 
 class Length:
@@ -52,12 +61,19 @@ class Length:
 
     name = "l2"
 
-    def fit(self, past: Sequence[ScaledBlock], seed: int) -> None:
+    def fit(self, past: Sequence[ViewedBlock], seed: int) -> None:
         """Learn nothing."""
 
-    def parts(self, windows: F32, instrument_id: Ids) -> F64:  # noqa: ARG002 - the same for every instrument
-        """Return ``(k, features)`` parts."""
-        return windows[:, -1].astype(np.float64) ** 2
+    def arrays(self) -> Arrays:
+        """Return nothing."""
+        return {}
+
+    def load(self, arrays: Arrays) -> None:
+        """Take nothing."""
+
+    def parts(self, views: Views) -> F64:
+        """Return ``(k, viewed features)`` parts."""
+        return widened(views.window[:, -1].astype(np.float64) ** 2)
 
 
 class Mahalanobis:
@@ -71,10 +87,10 @@ class Mahalanobis:
     name = "mahalanobis"
 
     def __init__(self) -> None:
-        self._rows: dict[int, int] = {}
+        self._known = np.zeros(0, dtype=np.int64)
         self._whiten = np.zeros((0, 0, 0))
 
-    def fit(self, past: Sequence[ScaledBlock], seed: int) -> None:  # noqa: ARG002 - no chance in it
+    def fit(self, past: Sequence[ViewedBlock], seed: int) -> None:  # noqa: ARG002 - no chance in it
         """Learn the covariances."""
         width = past[0].z.shape[1]
         own: dict[int, tuple[float, F64]] = {}
@@ -90,19 +106,33 @@ class Mahalanobis:
         total = sum(rows for rows, _ in own.values())
         pooled = sum((second for _, second in own.values()), np.zeros((width, width))) / max(total, 1.0)
         whiten = [_whitening(pooled)]
-        self._rows = {}
-        for instrument, (rows, second) in sorted(own.items()):
-            self._rows[instrument] = len(whiten)
+        self._known = np.array(sorted(own), dtype=np.int64)
+        for _, (rows, second) in sorted(own.items()):
             whiten.append(_whitening((second + SHRINK_ROWS * pooled) / (rows + SHRINK_ROWS)))
         self._whiten = np.array(whiten)
 
-    def parts(self, windows: F32, instrument_id: Ids) -> F64:
-        """Return ``(k, features)`` parts; an unknown instrument is judged by the covariance of all."""
-        z = windows[:, -1].astype(np.float64)
-        row = np.array([self._rows.get(one, 0) for one in instrument_id.tolist()], dtype=np.intp)
+    def parts(self, views: Views) -> F64:
+        """Return ``(k, viewed features)`` parts; an unknown instrument is judged by the covariance of all."""
+        z = views.window[:, -1].astype(np.float64)
+        row = self._places(views.instrument_id)
         if len(row) and (row == row[0]).all():  # a session of one instrument
-            return np.asarray(np.square(z @ self._whiten[row[0]]))
-        return np.asarray(np.square((z[:, None, :] @ self._whiten[row])[:, 0]))
+            return widened(np.square(z @ self._whiten[row[0]]))
+        return widened(np.square((z[:, None, :] @ self._whiten[row])[:, 0]))
+
+    def arrays(self) -> Arrays:
+        """Return all that was learned."""
+        return {"instruments": self._known, "whiten": self._whiten}
+
+    def load(self, arrays: Arrays) -> None:
+        """Take what :meth:`arrays` returned."""
+        self._known, self._whiten = arrays["instruments"], arrays["whiten"]
+
+    def _places(self, instrument_id: Ids) -> npt.NDArray[np.intp]:
+        """Return which covariance is whose; 0 = that of all."""
+        if not len(self._known):
+            return np.zeros(len(instrument_id), dtype=np.intp)
+        place = np.minimum(np.searchsorted(self._known, instrument_id), len(self._known) - 1)
+        return np.where(self._known[place] == instrument_id, place + 1, 0)
 
 
 class PcaResidual:
@@ -113,7 +143,7 @@ class PcaResidual:
     def __init__(self) -> None:
         self._residual = np.zeros((0, 0))
 
-    def fit(self, past: Sequence[ScaledBlock], seed: int) -> None:  # noqa: ARG002 - no chance in it
+    def fit(self, past: Sequence[ViewedBlock], seed: int) -> None:  # noqa: ARG002 - no chance in it
         """Learn the components that hold ``VARIANCE_KEPT`` of the variance."""
         z = learned_rows(past)
         values, vectors = np.linalg.eigh(z.T @ z / max(len(z), 1))
@@ -122,10 +152,17 @@ class PcaResidual:
         leading = vectors[:, ::-1][:, : min(kept, len(values) - 1)]
         self._residual = np.eye(len(values)) - leading @ leading.T
 
-    def parts(self, windows: F32, instrument_id: Ids) -> F64:  # noqa: ARG002 - the same for every instrument
-        """Return ``(k, features)`` parts."""
-        squared: F64 = np.square(windows[:, -1].astype(np.float64) @ self._residual)
-        return squared
+    def parts(self, views: Views) -> F64:
+        """Return ``(k, viewed features)`` parts."""
+        return widened(np.square(views.window[:, -1].astype(np.float64) @ self._residual))
+
+    def arrays(self) -> Arrays:
+        """Return all that was learned."""
+        return {"residual": self._residual}
+
+    def load(self, arrays: Arrays) -> None:
+        """Take what :meth:`arrays` returned."""
+        self._residual = arrays["residual"]
 
 
 class ForecastResidual:
@@ -140,12 +177,12 @@ class ForecastResidual:
         self._weights = np.zeros((0, 0))
         self._scale = np.zeros(0)
 
-    def fit(self, past: Sequence[ScaledBlock], seed: int) -> None:  # noqa: ARG002 - no chance in it
+    def fit(self, past: Sequence[ViewedBlock], seed: int) -> None:  # noqa: ARG002 - no chance in it
         """Learn the forecast and how far off it usually is."""
         width = past[0].z.shape[1]
         inner, cross, squared, rows = np.zeros((3 * width, 3 * width)), np.zeros((3 * width, width)), np.zeros(width), 0
-        for piece, _ in itertools.chain.from_iterable(block.pieces() for block in past):
-            windows = np.clip(piece, -LEARN_CLIP, LEARN_CLIP)
+        for piece in itertools.chain.from_iterable(block.pieces() for block in past):
+            windows = np.clip(piece.window, -LEARN_CLIP, LEARN_CLIP)
             known, wanted = _history(windows), windows[:, -1].astype(np.float64)
             inner += known.T @ known
             cross += known.T @ wanted
@@ -155,15 +192,30 @@ class ForecastResidual:
         explained = 2 * (self._weights * cross).sum(axis=0) - (self._weights * (inner @ self._weights)).sum(axis=0)
         self._scale = np.sqrt(np.maximum((squared - explained) / max(rows, 1), 1e-2))
 
-    def parts(self, windows: F32, instrument_id: Ids) -> F64:  # noqa: ARG002 - the same for every instrument
-        """Return ``(k, features)`` parts."""
-        squared: F64 = np.square((windows[:, -1] - _history(windows) @ self._weights) / self._scale)
-        return squared
+    def parts(self, views: Views) -> F64:
+        """Return ``(k, viewed features)`` parts."""
+        windows = views.window
+        return widened(np.square((windows[:, -1] - _history(windows) @ self._weights) / self._scale))
+
+    def arrays(self) -> Arrays:
+        """Return all that was learned."""
+        return {"weights": self._weights, "scale": self._scale}
+
+    def load(self, arrays: Arrays) -> None:
+        """Take what :meth:`arrays` returned."""
+        self._weights, self._scale = arrays["weights"], arrays["scale"]
 
 
-def learned_rows(past: Sequence[ScaledBlock]) -> F64:
+def learned_rows(past: Sequence[ViewedBlock]) -> F64:
     """Return ``(n, features)`` clipped scores of all rows that have an opinion."""
     return np.concatenate([_learned(block) for block in past])
+
+
+def widened(parts: F64) -> F64:
+    """Return ``(k, viewed features)`` parts of ``(k, scored features)``: those that are only viewed slowly have none."""
+    wide = np.zeros((len(parts), len(VIEWED_NAMES)))
+    wide[:, : parts.shape[1]] = parts
+    return wide
 
 
 def _history(windows: F32) -> F64:
@@ -171,7 +223,7 @@ def _history(windows: F32) -> F64:
     return np.concatenate([windows[:, -2], windows[:, -3], mean], axis=1, dtype=np.float64)
 
 
-def _learned(block: ScaledBlock) -> F64:
+def _learned(block: ViewedBlock) -> F64:
     return np.clip(block.z[block.opined], -LEARN_CLIP, LEARN_CLIP).astype(np.float64)
 
 

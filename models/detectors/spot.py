@@ -9,13 +9,13 @@ bounded (``models.calibrate``). All streams of a channel are arrays; each behave
 """
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from models.calibrate import P_MIN, SHAPE_MAX, SHAPE_MIN
-from models.detectors.interface import F64
+from models.detectors.views import F64
 
 EXCESSES: Final = 128
 REFIT: Final = 16
@@ -23,6 +23,9 @@ RARE: Final = 1e-4
 COUNT_MAX: Final = 8_640.0
 PRIOR_COUNT: Final = 1_440.0
 """Values that a stream remembers at most, and what the tail of past sessions is worth: 12 h and 2 h at a value each 5 s."""
+
+STILL: Final = 0.05
+"""Standardised values closer than this count as equal: one that hardly ever moves must not find its own place rare."""
 
 EXPONENTIAL: Final = 1e-9
 """Shapes closer to zero than this are the exponential law."""
@@ -101,14 +104,14 @@ class TailStart:
 
 
 def start_tail(values: F64, part: float) -> TailStart:
-    """Return the start of streams whose past values were ``(n, m)``; ``part`` of them lie over the threshold.
+    """Return the start of streams whose past values were ``(n, m)``; some less than ``part`` of them lie over the threshold.
 
     Raises:
         ValueError: Fewer than 1000 values: the tail would hold next to none.
     """
     if len(values) < 1000:
         raise ValueError(f"a tail needs 1000 past values, was given {len(values)}")
-    threshold = np.quantile(values, 1.0 - part, axis=0)
+    threshold = np.quantile(values, 1.0 - part, axis=0) + STILL
     shape, scale, over_part = (
         np.zeros(len(threshold)),
         np.ones(len(threshold)),
@@ -147,6 +150,10 @@ class StreamTails:
         self._excesses = np.concatenate([self._excesses, np.broadcast_to(self._quantiles, (rows, width, EXCESSES))])
         zeros = np.zeros((rows, width), dtype=np.int64)
         self._next, self._fresh = np.concatenate([self._next, zeros]), np.concatenate([self._fresh, zeros])
+
+    def columns(self) -> list[npt.NDArray[Any]]:
+        """Return everything that learns, in the order of a state's bytes."""
+        return [self.count, self.over, self.shape, self.scale, self._excesses, self._next, self._fresh]
 
     def part(self, rows: npt.NDArray[np.intp]) -> F64:
         """Return ``(k, m)`` parts of values over the threshold."""

@@ -1,32 +1,36 @@
-"""Measures run together: scaled windows in, one S per row out, with each measure's own p beside it.
+"""Measures run together: views in, one S per row out, with each measure's own p beside it.
 
 ``Stack`` is what was learned: scaling, measures and where their calibration starts. ``Channel`` is a stack at work on the
 instruments of a channel, tick by tick; a session of one instrument is scored by the same steps (``Stack.session``), only
-that measures, being pure, see all its windows in one call. Invariant: a row is judged by rows up to it alone, and learned
-from after it was judged, unless its instrument is frozen.
+that measures, being pure, see all its views in one call. All measures are calibrated; S combines those that are named, the
+others stand beside it. Invariant: a row is judged by rows up to it alone, and learned from after it was judged, unless its
+instrument is frozen.
 """
 
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from features.spec import FEATURE_NAMES, SCORED, SPEC_HASH
-from models.detectors.calibration import CalibrationStart, Calibrator, Freeze, fit_calibration
+from features.spec import FEATURE_NAMES, SPEC_HASH
+from models.detectors.calibration import LEARN_EVERY, CalibrationStart, Calibrator, Freeze, fit_calibration
 from models.detectors.combining import cauchy_combination, strangeness
-from models.detectors.interface import F32, F64, WINDOW, Ids, Measure, ScaledBlock
+from models.detectors.interface import Measure
+from models.detectors.views import F64, VIEWED_NAMES, ViewedBlock, Views, views_of
 from models.evaluation.blocks import TickBlock
 from models.past import SessionPast, fit_past
 from models.scaling import Scaler
-from models.wire import ScaledTicks
 from schemas.ticks import Ticks
 
 LEARNED_PART: Final = 0.6
 """Past rows that measures learn from; the later rest calibrates them."""
 
 TINY: Final = 1e-300
+
+_LENGTH: Final = struct.Struct("<I")
 
 Bools = npt.NDArray[np.bool_]
 
@@ -38,7 +42,8 @@ class StackScores:
     Attributes:
         strange: ``(k,)`` S = -log10 of the combined p; NaN = no opinion.
         p: ``(k, m)`` p of each measure; NaN = no opinion.
-        share: ``(k, features)`` parts of the error, each row sums to 1 (or is 0); each measure weighs by its own S.
+        share: ``(k, viewed features)`` parts of the error, each row sums to 1 (or is 0); each combined measure weighs by its
+            own S.
     """
 
     strange: F64 = field(repr=False)
@@ -53,10 +58,26 @@ class Stack:
         measures: New measures; ``fit`` teaches them.
         seed: Of whatever chance a measure uses.
         groups: Instrument to group, for the priors of instruments that the past does not know.
+        combined: Names of the measures that S combines; None: all.
+
+    Raises:
+        ValueError: A name of no measure, or none at all.
     """
 
-    def __init__(self, measures: Sequence[Measure], seed: int, groups: Mapping[int, str] | None = None) -> None:
+    def __init__(
+        self,
+        measures: Sequence[Measure],
+        seed: int,
+        groups: Mapping[int, str] | None = None,
+        *,
+        combined: Sequence[str] | None = None,
+    ) -> None:
         self.measures = tuple(measures)
+        names = [measure.name for measure in measures]
+        wanted = names if combined is None else list(combined)
+        if unknown := set(wanted) - set(names) or (not wanted and "no measure"):
+            raise ValueError(f"a stack of {names} cannot combine {unknown}")
+        self.combined = np.array([name in wanted for name in names])
         self._seed = seed
         self._groups = groups
         self._past: SessionPast | None = None
@@ -92,48 +113,70 @@ class Stack:
         """
         learned, held_out = split(past)
         self._past = fit_past(learned, self._groups)
-        scaled = [self.scaled(block) for block in learned]
-        if sum(int(block.opined.sum()) for block in scaled) < 1000:
+        viewed = [self.viewed(block) for block in learned]
+        if sum(int(block.opined.sum()) for block in viewed) < 1000:
             raise ValueError("a stack needs 1000 past rows to learn from")
         for measure in self.measures:
-            measure.fit(scaled, self._seed)
-        calibrating = [self.scaled(block) for block in held_out]
-        self._start = fit_calibration([(block.instrument_id, self._session_errors(block)) for block in calibrating])
+            measure.fit(viewed, self._seed)
+        viewed += [self.viewed(block) for block in held_out]
+        errors = [(block.instrument_id, self._session_errors(block)) for block in viewed]
+        self._start = fit_calibration(errors, held_out_from=len(learned))
 
-    def scaled(self, block: TickBlock) -> ScaledBlock:
-        """Return a session scaled by a scaler that starts with it, as a fresh deployment would."""
-        scaled = Scaler(self.past.priors, self.past).step(ticks_of(block))
-        full = np.cumsum(scaled.scored) >= WINDOW
-        return ScaledBlock(block.instrument_id, scaled.z, scaled.scored & full)
+    def restore(self, past: SessionPast, start: CalibrationStart) -> None:
+        """Take what an equal stack's ``past`` and ``start`` were; the measures load theirs themselves."""
+        self._past, self._start = past, start
 
-    def parts(self, windows: F32, instrument_id: Ids) -> F64:
-        """Return ``(m, k, features)`` parts of every measure."""
-        if not len(windows):
-            return np.zeros((len(self.measures), 0, len(SCORED)))
-        return np.array([measure.parts(windows, instrument_id) for measure in self.measures])
+    def viewed(self, block: TickBlock) -> ViewedBlock:
+        """Return a session as measures see it, by a scaler that starts with it, as a fresh deployment would."""
+        return views_of(Scaler(self.past.priors, self.past).step(ticks_of(block)), block.values)
 
-    def _session_errors(self, block: ScaledBlock) -> F64:
-        pieces = [_errors(self.parts(windows, ids)) for windows, ids in block.pieces()]
-        return np.concatenate(pieces) if pieces else np.zeros((0, len(self.measures)))
+    def parts(self, views: Views) -> F64:
+        """Return ``(m, k, viewed features)`` parts of every measure."""
+        if not len(views):
+            return np.zeros((len(self.measures), 0, len(VIEWED_NAMES)))
+        return np.array([measure.parts(views) for measure in self.measures])
+
+    def strange(self, p: F64) -> F64:
+        """Return ``(k,)`` S of ``(k, m)`` p's of the measures."""
+        return strangeness(cauchy_combination(p[:, self.combined]))
+
+    def shares(self, p: F64, parts: F64) -> F64:
+        """Return ``(k, viewed features)`` parts of the combined measures' errors, each weighing by its own S."""
+        own = parts[self.combined]
+        own = np.where(np.isnan(own), 0.0, own)
+        weight = strangeness(p[:, self.combined]).T / np.maximum(own.sum(axis=2), TINY)
+        weighed = np.einsum("mk,mkf->kf", np.where(np.isnan(weight), 0.0, weight), own)
+        return np.asarray(weighed / np.maximum(weighed.sum(axis=1), TINY)[:, None])
+
+    def _session_errors(self, block: ViewedBlock) -> F64:
+        """Return ``(n, m)`` errors of the rows of which every measure has one."""
+        pieces = [errors_of(self.parts(views)) for views in block.pieces()]
+        errors = np.concatenate(pieces) if pieces else np.zeros((0, len(self.measures)))
+        return np.asarray(errors[np.isfinite(errors).all(axis=1)])
 
     def session(self, block: TickBlock) -> StackScores:
         """Return the scores of a session of one instrument, ``(n,)`` rows."""
-        scaled = self.scaled(block)
+        viewed = self.viewed(block)
         calibrator, freeze = Calibrator(self.start), Freeze()
-        slot = calibrator.slots(np.array([block.instrument_id], dtype=np.uint32))
+        slots = calibrator.slots(np.full(LEARN_EVERY, block.instrument_id, dtype=np.uint32))
+        slot = int(slots[0])
         strange, p, share = _blank(len(block), len(self.measures))
-        ends = np.flatnonzero(scaled.opined)
-        for windows, ids in scaled.pieces():
-            parts = self.parts(windows, ids)
-            errors = _errors(parts)
+        ends = np.flatnonzero(viewed.opined)
+        for views in viewed.pieces():
+            parts = self.parts(views)
+            errors = errors_of(parts)
             found = np.empty_like(errors)
-            for row in range(len(errors)):
-                one = errors[row : row + 1]
-                found[row] = calibrator.p(slot, one)[0]
-                if not freeze.step(slot, strangeness(cauchy_combination(found[row][None])))[0]:
-                    calibrator.learn(slot, one)
-            rows, ends = ends[: len(ids)], ends[len(ids) :]
-            p[rows], strange[rows], share[rows] = found, strangeness(cauchy_combination(found)), _shares(found, parts)
+            row = 0
+            while row < len(errors):  # as many at once as are judged by one state of the calibration
+                some = errors[row : row + calibrator.rows_to_next(slot)]
+                p_of = found[row : row + len(some)] = calibrator.p(slots[: len(some)], some)
+                still = ~freeze.run(slot, self.strange(p_of))
+                calibrator.pass_by(slot, int(still[:-1].sum()))
+                if still[-1]:
+                    calibrator.learn(slots[:1], some[-1:])
+                row += len(some)
+            rows, ends = ends[: len(views)], ends[len(views) :]
+            p[rows], strange[rows], share[rows] = found, self.strange(found), self.shares(found, parts)
         return StackScores(strange, p, share)
 
 
@@ -144,54 +187,52 @@ class Channel:
         self._stack = stack
         self._calibrator = Calibrator(stack.start)
         self._freeze = Freeze()
-        self._windows = np.zeros((0, WINDOW, len(SCORED)), dtype=np.float32)
-        self._rows = np.zeros(0, dtype=np.int64)
 
-    def step(self, ticks: ScaledTicks, frozen: Bools | None = None) -> StackScores:
+    def step(self, views: Views, frozen: Bools | None = None) -> StackScores:
         """Judge one tick's rows, an instrument each, and learn from those that are not frozen.
 
         Args:
-            ticks: Scaled rows of one tick.
+            views: Views of one tick.
             frozen: ``(k,)`` instruments at Elevated or above, as the tier machine has it after the tick before; without
                 it the score itself decides.
         """
-        slots = self._calibrator.slots(ticks.instrument_id)
-        self._turn(slots, ticks)
-        opined = ticks.scored & (self._rows[slots] >= WINDOW)
-        rows = slots[opined]
-        whole = bool(opined.all()) and len(rows) == len(self._rows) and bool((rows == np.arange(len(rows))).all())
-        windows = self._windows if whole else self._windows[rows]
-        parts = self._stack.parts(windows, ticks.instrument_id[opined])
-        errors = _errors(parts)
+        opined = views.opined
+        seen = views if opined.all() else views.of(opined)
+        rows = self._calibrator.slots(seen.instrument_id)
+        parts = self._stack.parts(seen)
+        errors = errors_of(parts)
         p = self._calibrator.p(rows, errors)
-        still = self._freeze.step(rows, strangeness(cauchy_combination(p))) if frozen is None else frozen[opined]
+        found = self._stack.strange(p)
+        still = self._freeze.step(rows, found) if frozen is None else frozen[opined]
         self._calibrator.learn(rows[~still], errors[~still])
         strange, every, share = _blank(len(opined), len(self._stack.measures))
-        strange[opined], every[opined], share[opined] = strangeness(cauchy_combination(p)), p, _shares(p, parts)
+        strange[opined], every[opined], share[opined] = found, p, self._stack.shares(p, parts)
         return StackScores(strange, every, share)
 
-    def window(self, instrument_id: int) -> F32:
-        """Return a copy of the instrument's ``(WINDOW, features)`` window."""
-        slot = self._calibrator.slots(np.array([instrument_id], dtype=np.uint32))
-        return np.asarray(self._windows[slot[0]].copy())
+    def score(self, views: Views) -> F64:
+        """Return S of ``(k,)`` views of known instruments as of now, learning nothing; an instrument may come often."""
+        slots = self._calibrator.slots(views.instrument_id)
+        return self._stack.strange(self._calibrator.p(slots, errors_of(self._stack.parts(views))))
 
-    def score(self, windows: F32, instrument_id: int) -> F64:
-        """Return S of ``(k, WINDOW, features)`` windows of an instrument as of now, learning nothing."""
-        ids = np.full(len(windows), instrument_id, dtype=np.uint32)
-        slots = self._calibrator.slots(ids)
-        return strangeness(cauchy_combination(self._calibrator.p(slots, _errors(self._stack.parts(windows, ids)))))
+    def to_bytes(self) -> bytes:
+        """Return the whole state."""
+        calibrator = self._calibrator.to_bytes()
+        return _LENGTH.pack(len(calibrator)) + calibrator + self._freeze.to_bytes()
 
-    def _turn(self, slots: npt.NDArray[np.intp], ticks: ScaledTicks) -> None:
-        more = int(slots.max(initial=-1)) + 1 - len(self._rows)
-        if more > 0:
-            fresh = np.zeros((more, WINDOW, len(SCORED)), dtype=np.float32)
-            self._windows = np.concatenate([self._windows, fresh])
-            self._rows = np.append(self._rows, np.zeros(more, dtype=np.int64))
-        turned = self._windows[slots]
-        turned[:, :-1] = turned[:, 1:]
-        turned[:, -1] = ticks.z
-        self._windows[slots] = turned
-        self._rows[slots] += ticks.scored
+    @classmethod
+    def from_bytes(cls, raw: bytes, stack: Stack) -> Self:
+        """Return the channel that wrote ``raw``; ``stack`` is what it was made with.
+
+        Raises:
+            ValueError: Another version, another stack, or cut short.
+        """
+        if len(raw) < _LENGTH.size:
+            raise ValueError("state of a channel is cut short")
+        cut = _LENGTH.size + _LENGTH.unpack_from(raw)[0]
+        made = cls(stack)
+        made._calibrator = Calibrator.from_bytes(raw[_LENGTH.size : cut], stack.start)
+        made._freeze = Freeze.from_bytes(raw[cut:])
+        return made
 
 
 def ticks_of(block: TickBlock) -> Ticks:
@@ -227,17 +268,10 @@ def split(past: Sequence[TickBlock]) -> tuple[list[TickBlock], list[TickBlock]]:
     return list(past[:at]), list(past[at:])
 
 
-def _errors(parts: F64) -> F64:
+def errors_of(parts: F64) -> F64:
     """Return ``(k, m)`` errors of ``(m, k, features)`` parts."""
     return np.asarray(parts.sum(axis=2).T)
 
 
-def _shares(p: F64, parts: F64) -> F64:
-    """Return ``(k, features)`` parts of all measures' errors, each measure weighing by its own S; rows sum to 1, or 0."""
-    weight = strangeness(p).T / np.maximum(parts.sum(axis=2), TINY)
-    weighed = np.einsum("mk,mkf->kf", weight, parts)
-    return np.asarray(weighed / np.maximum(weighed.sum(axis=1), TINY)[:, None])
-
-
 def _blank(rows: int, measures: int) -> tuple[F64, F64, F64]:
-    return np.full(rows, np.nan), np.full((rows, measures), np.nan), np.zeros((rows, len(SCORED)))
+    return np.full(rows, np.nan), np.full((rows, measures), np.nan), np.zeros((rows, len(VIEWED_NAMES)))

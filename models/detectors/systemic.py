@@ -15,9 +15,12 @@ import numpy.typing as npt
 
 from models.detectors.calibration import CalibrationStart, Calibrator, Freeze, fit_calibration
 from models.detectors.combining import strangeness
-from models.detectors.interface import F64
+from models.detectors.views import F64
 
 CAP: Final = 4.0
+PER_UNIT: Final = 20.0
+"""Errors are calibrated in twentieths of the mean S: a mean over many instruments lies close together."""
+
 MEMBERS_MIN: Final = 3
 """With fewer instruments that have an opinion, there is no market to speak of."""
 
@@ -38,7 +41,7 @@ def fit_systemic(past: Sequence[F64]) -> CalibrationStart:
     Raises:
         ValueError: Fewer than 1000 ticks with an opinion.
     """
-    errors = [systemic_errors(session) for session in past]
+    errors = [PER_UNIT * systemic_errors(session) for session in past]
     return fit_calibration([(0, one[np.isfinite(one)][:, None]) for one in errors])
 
 
@@ -56,7 +59,7 @@ class SystemicScore:
             strange: S of each instrument, NaN = no opinion.
             frozen: The channel is at Elevated or above; without it the score itself decides.
         """
-        error = systemic_errors(strange[None])[:, None]
+        error = PER_UNIT * systemic_errors(strange[None])[:, None]
         if np.isnan(error[0, 0]):
             return float("nan")
         slot: npt.NDArray[np.intp] = self._calibrator.slots(_CHANNEL)

@@ -11,7 +11,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from models.detectors.interface import F32, F64, Ids, ScaledBlock
+from models.detectors.interface import Arrays
+from models.detectors.linear import widened
+from models.detectors.views import F32, F64, Ids, ViewedBlock, Views
 from models.inference import load_session
 
 Train = Callable[[F32, npt.NDArray[np.int64], int], bytes]
@@ -36,34 +38,38 @@ class VaeLikelihood:
         self._session: Any = None
         self.onnx = b""
 
-    def fit(self, past: Sequence[ScaledBlock], seed: int) -> None:
+    def fit(self, past: Sequence[ViewedBlock], seed: int) -> None:
         """Train on past windows."""
         self._numbers = {one: n for n, one in enumerate(sorted({b.instrument_id for b in past}), 1)}
         pieces = [piece for block in past for piece in block.pieces()]
-        stride = max(1, -(-sum(len(ids) for _, ids in pieces) // WINDOWS_MAX))
-        windows = np.clip(np.concatenate([piece[::stride] for piece, _ in pieces]), -INPUT_CLIP, INPUT_CLIP)
-        ids = np.concatenate([ids[::stride] for _, ids in pieces])
+        stride = max(1, -(-sum(len(piece) for piece in pieces) // WINDOWS_MAX))
+        windows = np.clip(np.concatenate([piece.window[::stride] for piece in pieces]), -INPUT_CLIP, INPUT_CLIP)
+        ids = np.concatenate([piece.instrument_id[::stride] for piece in pieces])
         length = (windows**2).sum(axis=(1, 2))
         kept = length <= np.quantile(length, 1.0 - LEFT_OUT)
-        self.load(self._train(windows[kept], self._number(ids[kept]), seed), self._numbers)
+        self.use(self._train(windows[kept], self._number(ids[kept]), seed))
 
-    def load(self, onnx: bytes, numbers: dict[int, int]) -> None:
+    def use(self, onnx: bytes) -> None:
         """Use a trained network.
-
-        Args:
-            onnx: The network.
-            numbers: Instrument to its number in the embedding.
 
         Raises:
             ModelError: The network cannot be loaded.
         """
-        self.onnx, self._numbers, self._session = onnx, numbers, load_session(onnx, "the window VAE")
+        self.onnx, self._session = onnx, load_session(onnx, "the window VAE")
 
-    def parts(self, windows: F32, instrument_id: Ids) -> F64:
-        """Return ``(k, features)`` parts."""
-        clipped = np.clip(windows, -INPUT_CLIP, INPUT_CLIP)
-        (parts,) = self._session.run(None, {"z": clipped, "instrument": self._number(instrument_id)})
-        return np.asarray(parts, dtype=np.float64)
+    def parts(self, views: Views) -> F64:
+        """Return ``(k, viewed features)`` parts."""
+        clipped = np.clip(views.window, -INPUT_CLIP, INPUT_CLIP)
+        (parts,) = self._session.run(None, {"z": clipped, "instrument": self._number(views.instrument_id)})
+        return widened(parts)
+
+    def arrays(self) -> Arrays:
+        """Return the numbers of instruments; the network itself is ``onnx``."""
+        return {"instruments": np.array(list(self._numbers), dtype=np.int64)}
+
+    def load(self, arrays: Arrays) -> None:
+        """Take what :meth:`arrays` returned; the network is for :meth:`use`."""
+        self._numbers = {one: number for number, one in enumerate(arrays["instruments"].tolist(), 1)}
 
     def _number(self, instrument_id: Ids) -> npt.NDArray[np.int64]:
         return np.array([self._numbers.get(one, 0) for one in instrument_id.tolist()], dtype=np.int64)

@@ -6,17 +6,16 @@ import onnxruntime
 import pytest
 import torch
 
-from features.spec import SCORED_NAMES
-from models.detectors.interface import WINDOW, ScaledBlock
 from models.detectors.vae import VaeLikelihood
+from models.detectors.views import WINDOW, ViewedBlock
 from models.export import TOLERANCE, export_window
 from models.folder import ModelError
 from models.net import WINDOW_LATENT, WindowVae
 from models.train import WindowTraining, train_window_vae
+from tests.models.detectors.made import COUNT, viewed, views
 
 pytestmark = pytest.mark.slow
 
-COUNT = len(SCORED_NAMES)
 QUICK = WindowTraining(steps=60)
 F32 = npt.NDArray[np.float32]
 
@@ -25,11 +24,11 @@ def train(windows: F32, numbers: npt.NDArray[np.int64], seed: int) -> bytes:
     return train_window_vae(windows, numbers, seed, training=QUICK)
 
 
-def session(seed: int, instrument: int) -> ScaledBlock:
+def session(seed: int, instrument: int) -> ViewedBlock:
     rng = np.random.Generator(np.random.PCG64(seed))
     mixing = np.random.Generator(np.random.PCG64(0)).normal(size=(3, COUNT))
     z = rng.normal(size=(1_500, 3)) @ mixing / 1.7 + 0.3 * rng.normal(size=(1_500, COUNT))
-    return ScaledBlock(instrument, z.astype(np.float32), np.arange(1_500) >= WINDOW - 1)
+    return viewed(z, instrument)
 
 
 @pytest.fixture(scope="module")
@@ -37,10 +36,6 @@ def measure() -> VaeLikelihood:
     made = VaeLikelihood(train)
     made.fit([session(1, 5), session(2, 9)], 7)
     return made
-
-
-def ids(count: int, instrument: int) -> npt.NDArray[np.uint32]:
-    return np.full(count, instrument, dtype=np.uint32)
 
 
 def test_network_has_between_10_and_60_thousand_parameters() -> None:
@@ -74,11 +69,11 @@ def test_loss_reaches_the_embedding_of_the_unknown_and_of_the_known() -> None:
 
 
 def test_window_made_strange_scores_higher_and_names_its_feature(measure: VaeLikelihood) -> None:
-    windows, who = next(session(3, 5).pieces())
-    usual = measure.parts(windows, who).sum(axis=1)
-    strange = windows[:20].copy()
+    seen = next(session(3, 5).pieces())
+    usual = measure.parts(seen).sum(axis=1)
+    strange = seen.window[:20].copy()
     strange[:, :, 4] = -7.0
-    parts = measure.parts(strange, who[:20])
+    parts = measure.parts(views(strange, 5))
     assert (parts.sum(axis=1) > usual[:20] + 5).all()
     assert parts.sum(axis=1).mean() > np.quantile(usual, 0.99)
     assert (parts.argmax(axis=1) == 4).all()
@@ -86,27 +81,28 @@ def test_window_made_strange_scores_higher_and_names_its_feature(measure: VaeLik
 
 
 def test_unknown_instruments_share_an_embedding_and_are_judged_about_as_the_known(measure: VaeLikelihood) -> None:
-    windows, who = next(session(4, 5).pieces())
-    unknown = measure.parts(windows, ids(len(who), 1234))
-    assert (unknown == measure.parts(windows, ids(len(who), 77))).all()
-    assert unknown.sum(axis=1).mean() == pytest.approx(measure.parts(windows, who).sum(axis=1).mean(), rel=0.2)
+    seen = next(session(4, 5).pieces())
+    unknown = measure.parts(views(seen.window, 1234))
+    assert (unknown == measure.parts(views(seen.window, 77))).all()
+    assert unknown.sum(axis=1).mean() == pytest.approx(measure.parts(seen).sum(axis=1).mean(), rel=0.2)
 
 
 def test_beyond_the_clip_nothing_grows_and_nothing_breaks(measure: VaeLikelihood) -> None:
     windows = np.full((1, WINDOW, COUNT), 20.0, dtype=np.float32)
-    assert (measure.parts(windows, ids(1, 5)) == measure.parts(windows / 2, ids(1, 5))).all()
+    assert (measure.parts(views(windows, 5)) == measure.parts(views(windows / 2, 5))).all()
 
 
 def test_same_seed_gives_the_same_bytes_and_they_can_be_loaded_again(measure: VaeLikelihood) -> None:
     again = VaeLikelihood(train)
     again.fit([session(1, 5), session(2, 9)], 7)
     assert again.onnx == measure.onnx
-    windows, who = next(session(5, 9).pieces())
+    seen = next(session(5, 9).pieces())
     loaded = VaeLikelihood(train)
-    loaded.load(measure.onnx, {5: 1, 9: 2})
-    assert (loaded.parts(windows, who) == measure.parts(windows, who)).all()
+    loaded.use(measure.onnx)
+    loaded.load(measure.arrays())
+    assert loaded.parts(seen).tobytes() == measure.parts(seen).tobytes()
 
 
 def test_bytes_that_are_no_network_are_refused() -> None:
     with pytest.raises(ModelError, match="window VAE"):
-        VaeLikelihood(train).load(b"nothing", {})
+        VaeLikelihood(train).use(b"nothing")
