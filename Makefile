@@ -11,10 +11,11 @@ UV       := .tools/bin/uv
 TIDEGATE := $(VENV)/bin/tidegate
 STAMPS   := build/stamps
 PEERS    := build/peers-venv
+SERVING  := build/serving-venv
 PEERS_WITHOUT := pyside6 pyside6-addons pyside6-essentials shiboken6 pyqtgraph qdarkstyle qtpy
 NATIVE   := $(wildcard features/native/*.[ch] gate/native/*.h gate/native/*/*.[ch])
 
-.PHONY: demo test check unit integration fuzz bench bench-peers embed model locks jars setup train-setup clean help
+.PHONY: demo test check unit integration fuzz bench bench-peers serving-env embed model locks jars setup train-setup clean help
 
 help:  ## list the commands
 	grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -22,7 +23,7 @@ help:  ## list the commands
 demo: $(STAMPS)/build $(STAMPS)/jars  ## run the flash-crash scenario through the whole loop (report in build/demo/)
 	$(TIDEGATE) demo
 
-test: $(STAMPS)/dev $(STAMPS)/build $(STAMPS)/jars  ## lint, types, unit and integration tests with real Kafka, Flink and chDB
+test: $(STAMPS)/dev $(STAMPS)/build $(STAMPS)/jars $(STAMPS)/serving  ## lint, types, unit and integration tests with real Kafka, Flink and chDB
 	$(MAKE) check
 	$(PY) -m pytest
 
@@ -34,7 +35,7 @@ check: $(STAMPS)/dev $(STAMPS)/build  ## lint, types and the tidy tests: what ev
 unit: $(STAMPS)/dev $(STAMPS)/build  ## unit tests alone, under a minute (neither slow ones nor engines nor recordings)
 	$(PY) -m pytest -q -m "not integration and not marketdata and not slow"
 
-integration: $(STAMPS)/dev $(STAMPS)/build $(STAMPS)/jars  ## integration tests alone
+integration: $(STAMPS)/dev $(STAMPS)/build $(STAMPS)/jars $(STAMPS)/serving  ## integration tests alone
 	$(PY) -m pytest -m integration
 
 FUZZ_SECONDS ?= 60
@@ -46,6 +47,8 @@ bench: $(STAMPS)/dev $(STAMPS)/build $(STAMPS)/jars  ## every benchmark; results
 
 bench-peers: $(STAMPS)/dev $(STAMPS)/build $(STAMPS)/peers  ## one pre-trade check of NautilusTrader, vnpy and ours, in turns on one core; JSON last
 	$(PY) -m benchmarks.bench_peers
+
+serving-env: $(STAMPS)/serving  ## Triton in an environment of its own (docs/serving.md)
 
 # The gate without Python and without its benchmarks.
 CORE := $(foreach part,order table ledger judge gate ring,$(wildcard gate/native/$(part)/*.c))
@@ -76,6 +79,7 @@ locks: $(UV)  ## resolve the pins again after a change of pyproject.toml
 	$(UV) pip compile -q pyproject.toml --group train --group dev --python-version 3.11 --generate-hashes --no-header --no-annotate -o locks/all.lock
 	$(UV) pip compile -q pyproject.toml --python-version 3.11 --generate-hashes --no-header --no-annotate -c locks/all.lock -o locks/runtime.lock
 	$(UV) pip compile -q locks/peers.in --python-version 3.11 --generate-hashes --no-header --no-annotate $(PEERS_WITHOUT:%=--no-emit-package %) -o locks/peers.lock
+	$(UV) pip compile -q locks/serving.in --python-version 3.11 --generate-hashes --no-header --no-annotate -o locks/serving.lock
 
 clean:  ## remove what was built (not the jars and not the environment)
 	rm -rf build .tidegate *.egg-info features/*.so gate/*.so
@@ -110,6 +114,12 @@ $(STAMPS)/peers: $(UV) locks/peers.lock
 	echo "[tidegate] the other engines, in an environment of their own (about 700 MB the first time)"
 	$(UV) venv -q --clear --python "$$(deploy/prerequisites.sh --python)" $(PEERS)
 	$(UV) pip install -q --python $(PEERS)/bin/python --no-deps --require-hashes -b locks/peers.lock -r locks/peers.lock
+	touch $@
+
+$(STAMPS)/serving: $(UV) locks/serving.lock
+	echo "[tidegate] Triton, in an environment of its own (about 370 MB the first time)"
+	$(UV) venv -q --clear --python "$$(deploy/prerequisites.sh --python)" $(SERVING)
+	$(UV) pip install -q --python $(SERVING)/bin/python --no-deps --require-hashes -r locks/serving.lock
 	touch $@
 
 $(STAMPS)/build: $(STAMPS)/runtime pyproject.toml $(NATIVE)

@@ -4,9 +4,10 @@ Invariant: each call gets one closed tick of every instrument, as the job does t
 decoding, Kafka and Flink are left out. Sessions are synthetic (correlated, autocorrelated); only their size matters to the time.
 ``simple`` is the stack without the network, ``shipped`` the scaler, network and tracker that run today. ``causes`` is the
 counterfactual re-check of one instrument, which runs when a tier rises, not each tick. ``cpu`` is time in which the thread
-ran: on a shared machine wall time counts the neighbours too, and the goal is judged by both, printed apart. One thread throughout:
-run as ``OPENBLAS_NUM_THREADS=1 python -m benchmarks.bench_score`` (helper threads of BLAS gain nothing at these sizes); the
-last line is JSON.
+ran: on a shared machine wall time counts the neighbours too, and the goal is judged by both, printed apart. ``network`` is the
+network alone by back end (``benchmarks.score_back_ends``), the remote one where ``make serving-env`` was run. One thread
+throughout: run as ``OPENBLAS_NUM_THREADS=1 python -m benchmarks.bench_score`` (helper threads of BLAS gain nothing at these
+sizes); the last line is JSON.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.score_back_ends import back_ends, timed
 from features.spec import FEATURE_NAMES, SCORED, SPEC_HASH
 from models.detectors.explain import causes
 from models.detectors.stack import Channel, Stack
@@ -29,10 +31,13 @@ from models.detectors.vae import VaeLikelihood
 from models.detectors.views import Viewer
 from models.evaluation.blocks import TickBlock
 from models.folder import ModelFolder, read_folder
-from models.inference import FallbackScorer, LocalScorer, SimpleScorer
+from models.inference import score
 from models.risk import RiskTracker, TrackerSettings
 from models.scaling import WARMUP_TICKS, Scaler
+from models.serving.local import LocalWindowScorer
+from models.serving.network import WindowNetwork, read_network
 from models.train import WindowTraining, train_window_vae
+from models.viewing import ChannelViews
 from schemas.ticks import Ticks
 from schemas.units import NS_PER_S, TICK_NS
 
@@ -75,6 +80,7 @@ def main(argv: list[str] | None = None) -> int:
         json.dumps(
             {
                 "instruments": rows,
+                "network": _network(stack, ticks, arguments.seed),
                 "causes_ms": _causes_ms(stack, arguments.seed),
                 "goal_ms": GOAL_MS,
                 "goal_met_cpu": goal["cpu_p50_ms"] <= GOAL_MS,
@@ -125,18 +131,35 @@ def _stack(past: list[TickBlock], seed: int, *, network: bool) -> Stack:
     return stack
 
 
+def _network(stack: Stack, ticks: int, seed: int) -> list[dict[str, Any]]:
+    """Return the back ends' times for the network alone, by number of windows."""
+    (vae,) = (measure for measure in stack.measures if isinstance(measure, VaeLikelihood))
+    rows = []
+    with back_ends(WindowNetwork("bench", vae.onnx, ())) as opened:
+        if "remote" not in opened:
+            print("no remote back end: `make serving-env` was not run")
+        for count in COUNTS:
+            found = timed(opened, count, ticks if count < max(COUNTS) else max(20, ticks // 5), seed=seed)
+            rows.append({"windows": count, **found})
+            print(rows[-1])
+    return rows
+
+
 def _stepper(stack: Stack) -> Step:
     scaler, viewer, channel = Scaler(stack.past.priors, stack.past), Viewer(), Channel(stack)
     return lambda ticks: channel.step(viewer.step(scaler.step(ticks), ticks.values))
 
 
 def _shipped(model: ModelFolder) -> Step:
-    scaler, tracker = Scaler(model.priors), RiskTracker(model, TrackerSettings(epoch=0, heartbeat_ns=NS_PER_S))
-    scorer = FallbackScorer(LocalScorer(model.path, model.model_id), SimpleScorer(model.model_id))
+    views = ChannelViews(model, model.path.name)
+    tracker = RiskTracker(lambda _: model, TrackerSettings(epoch=0, heartbeat_ns=NS_PER_S))
+    found = read_network(model.path)
+    network = None if found is None else LocalWindowScorer(found)
 
     def step(ticks: Ticks) -> object:
-        scaled = scaler.step(ticks)
-        return tracker.step(scaled, scorer.score(scaled), [])
+        viewed = views.step(ticks)
+        ids, rows = viewed.ticks.instrument_id, viewed.views.opined
+        return tracker.step(viewed, score(network, model.model_id, windows=viewed.views.window, ids=ids, rows=rows), [])
 
     return step
 

@@ -7,8 +7,6 @@ with the load.
 
 import argparse
 import heapq
-import json
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +20,7 @@ from feeds.blocks import EventBlock
 from feeds.framing import FrameCutter
 from feeds.producer import FrameProducer
 from feeds.simulator.session import simulate
-from models.folder import MODEL_FILE
+from models.folder import read_folder, write_folder
 from schemas.events import FrameFlag
 from schemas.frames import Frame
 from schemas.units import FRAME_EVENTS_MAX, NS_PER_MS, NS_PER_S
@@ -64,12 +62,13 @@ def write_model(folder: Path) -> Path:
 
     An instrument that the model does not know has no state in its first two minutes.
     """
-    shutil.copytree(repository() / "models" / "default", folder)
-    path = folder / MODEL_FILE
-    model = json.loads(path.read_text())
-    for number in [n for channels in LOADS.values() for n in instruments_of(channels)]:
-        model["priors"][str(number)] = model["priors"][str(number % STRIDE)]
-    path.write_text(json.dumps(model))
+    model = read_folder(repository() / "models" / "default")
+    past, start = model.stack.past, model.stack.start
+    numbers = [n for channels in LOADS.values() for n in instruments_of(channels)]
+    priors = past.priors | {n: past.priors[n % STRIDE] for n in numbers}
+    own = start.own | {n: start.own[n % STRIDE] for n in numbers}
+    model.stack.restore(replace(past, priors=priors), replace(start, own=own))
+    write_folder(replace(model, path=folder))
     return folder
 
 

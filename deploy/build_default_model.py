@@ -3,19 +3,19 @@
 import argparse
 import time
 from pathlib import Path
+from typing import Final
 
 from deploy.training import CALM_SESSION_S, calm_sessions, simulated_ticks
 from feeds.simulator.scenario import load_scenario
 from models.card import Evaluation, write_card
-from models.evaluation.replay import rises, states_of
+from models.fitting import fit_folder, replay
 from models.folder import ModelFolder
-from models.inference import LocalScorer
-from models.train import train_from_ticks
+from models.shipping import shipped_stack
 
-DEFAULT_FOLDER = Path(__file__).parents[1] / "models" / "default"
-SESSIONS = 6
-UNSEEN_SESSIONS = 5
-SCENARIO = "flash_crash"
+DEFAULT_FOLDER: Final = Path(__file__).parents[1] / "models" / "default"
+SESSIONS: Final = 16
+UNSEEN_SESSIONS: Final = 3
+SCENARIO: Final = "flash_crash"
 
 
 def main() -> None:
@@ -29,26 +29,28 @@ def main() -> None:
     print(f"{arguments.out}: done in {time.monotonic() - started:.0f} s")
 
 
-def build(out: Path, seed: int) -> None:
+def build(out: Path, seed: int, *, sessions: int = SESSIONS) -> ModelFolder:
     """Write the model of ``seed`` to ``out``."""
-    print(f"simulating {SESSIONS} calm sessions of {CALM_SESSION_S:.0f} s and training on them")
-    model, report = train_from_ticks(calm_sessions(seed, SESSIONS), out, seed=seed, model_id=f"default-{seed}")
+    print(f"simulating {sessions} calm sessions of {CALM_SESSION_S:.0f} s and fitting on them")
+    model, report = fit_folder(
+        calm_sessions(seed, sessions), out, make_stack=lambda: shipped_stack(seed), model_id=f"default-{seed}"
+    )
     print("replaying sessions that training has not seen")
     write_card(
         model,
         report,
-        source=f"Calm simulated sessions of scenario `calm`, seeds {seed * 1000} to {seed * 1000 + SESSIONS - 1}",
+        source=f"Calm simulated sessions of scenario `calm`, seeds {seed * 1000} to {seed * 1000 + sessions - 1}",
         evaluation=_evaluate(model, seed),
     )
+    return model
 
 
 def _evaluate(model: ModelFolder, seed: int) -> Evaluation:
-    scorer = LocalScorer(model.path, model.model_id)
-    unseen = calm_sessions(seed + 1, UNSEEN_SESSIONS)
-    episodes = sum(len(rises(states_of(session, model, scorer))) for session in unseen)
+    unseen = [replay(session, model).states for session in calm_sessions(seed + 1, UNSEEN_SESSIONS)]
+    episodes = sum(state.tier > state.tier_before for states in unseen for state in states)
     plan = load_scenario(SCENARIO)
     stress_ns = plan.marks["calm_until"]
-    states = states_of(simulated_ticks(SCENARIO, seed), model, scorer)
+    states = replay(simulated_ticks(SCENARIO, seed), model).states
     crash_id = next(i.id for i in plan.instruments if i.shapes)
     own = [s for s in states if s.instrument_id == crash_id and s.ref_price]
     reference = [s.ref_price or 0 for s in own if s.tick_ns <= stress_ns][-1]

@@ -13,6 +13,7 @@ COMMANDS: Final = {
     "replay": "Replay recorded data into the running stack.",
     "simulate": "Simulate a scenario into the running stack.",
     "train": "Train a model.",
+    "model": "Export a model's network for Triton, and serve it.",
     "stress-suite": "Write the simulated crises and hard negatives.",
     "stress-benchmark": "Put detectors side by side on simulated crises.",
     "backtest": "Put detectors side by side on recorded days, walking forward.",

@@ -11,7 +11,7 @@ from feeds.simulator.session import simulate
 from schemas.frames import Frame
 from schemas.ticks import Ticks
 
-CALM_SESSION_S = 240.0
+CALM_SESSION_S = 300.0
 
 
 def ticks_of(frames: Iterable[Frame], channel_id: str) -> Iterator[Ticks]:

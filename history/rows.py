@@ -71,7 +71,7 @@ SCHEMAS: Final[dict[str, Any]] = {
             "tier_before": _TEXT, "latched": _BOOL, "stale": _BOOL, "degraded": _BOOL, "score": _F64, "score01": _F64,
             "p": _F64, "adverse_share": _F64, "ref_price": _I64, "model_id": _TEXT, "causes.name": pa.list_(_TEXT),
             "causes.value": pa.list_(_F64), "causes.z": pa.list_(_F64), "causes.share": pa.list_(_F64),
-            "causes.adverse": pa.list_(_BOOL),
+            "causes.adverse": pa.list_(_BOOL), "systemic_tier": _TEXT, "systemic_score": _F64,
         }
     ),
     "risk_alerts": pa.schema(
@@ -84,7 +84,7 @@ SCHEMAS: Final[dict[str, Any]] = {
         {
             "command_id": _TEXT, "kind": _TEXT, "scope": _TEXT, "ts_ns": TIME, "maker": _TEXT, "checker": _TEXT,
             "reason": _TEXT, "expires_ns": TIME, "envelope": _TEXT, "administrator": _TEXT, "account": _TEXT,
-            "instrument_id": _U32, "qty": _I64,
+            "instrument_id": _U32, "qty": _I64, "model": _TEXT, "model_epoch": _I64,
         }
     ),
     "dead_letters": pa.schema(
@@ -213,7 +213,8 @@ def _fields(record: Any) -> Row:
 
 
 def _state(record: RiskState, _timestamp_ms: int) -> Row:
-    row = _fields(record) | {"tier": record.tier.name, "tier_before": record.tier_before.name}
+    tiers = {name: getattr(record, name).name for name in ("tier", "tier_before", "systemic_tier")}
+    row = _fields(record) | tiers
     causes = row.pop("causes")
     for part in ("name", "value", "z", "share", "adverse"):
         row[f"causes.{part}"] = [getattr(cause, part) for cause in causes]

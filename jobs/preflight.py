@@ -7,7 +7,10 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 from jobs.settings import MAX_PARALLELISM, JobSettings
-from models.folder import ModelError, read_folder
+from models.folder import read_folder
+from models.model_files import ModelError
+from models.serving.connection import address_of
+from models.serving.interface import REMOTE, ServingError
 
 FLINK: Final = "2.3.0"
 PYTHON: Final = (3, 11)
@@ -77,6 +80,11 @@ def settings_faults(settings: JobSettings) -> list[str]:
         read_folder(settings.model_dir)
     except ModelError as error:
         faults.append(f"{error}: set model_dir, or run `make model`")
+    try:
+        if settings.serving.back_end == REMOTE:
+            address_of(settings.score_url)
+    except ServingError as error:
+        faults.append(f"{error}: mend score_back_end, score_provider, score_url or score_deadline_ms")
     return faults
 
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from models.serving.interface import LOCAL, ServingSettings
+
 MAX_PARALLELISM: Final = 128
 """Set once: it bounds rescaling and cannot change without losing state."""
 
@@ -25,6 +27,10 @@ class JobSettings:
         auto_watermark_ms: How often watermarks are made.
         restart_delay_ms: Pause before a failed job starts again.
         parallelism: Subtasks of each operator; a channel is always one subtask's.
+        score_back_end: Where the network is asked: ``local`` or ``remote`` (score_risk).
+        score_provider: ``cpu`` or ``cuda``, of ``local``.
+        score_url: ``http[s]://host:port`` of the inference server, of ``remote``.
+        score_deadline_ms: A tick waits no longer for ``remote``.
     """
 
     bootstrap_servers: str
@@ -39,3 +45,16 @@ class JobSettings:
     auto_watermark_ms: int = 10
     restart_delay_ms: int = 1_000
     parallelism: int = 1
+    score_back_end: str = LOCAL
+    score_provider: str = "cpu"
+    score_url: str = ""
+    score_deadline_ms: float = 20.0
+
+    @property
+    def serving(self) -> ServingSettings:
+        """Return what opens the network's back end.
+
+        Raises:
+            ServingError: A value that none takes.
+        """
+        return ServingSettings(self.score_back_end, self.score_provider, self.score_url, self.score_deadline_ms)

@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 
-from features.spec import SCORED, SPEC_HASH
-from models.folder import CARD_FILE, ModelFolder
-from models.train import TrainReport
+from features.spec import SPEC_HASH
+from models.budgets import Budgets
+from models.fitting import SYSTEMIC_BUDGETS, FitReport
+from models.folder import ModelFolder
+from models.model_files import CARD_FILE
+from models.tiers import TierLevels
 from schemas.records import Tier
 
 
@@ -25,37 +28,55 @@ class Evaluation:
     timeline: tuple[tuple[float, Tier, float], ...]
 
 
-def write_card(model: ModelFolder, report: TrainReport, *, source: str, evaluation: Evaluation | None) -> None:
+def write_card(model: ModelFolder, report: FitReport, *, source: str, evaluation: Evaluation | None) -> None:
     """Write ``card.md`` into the model folder."""
-    levels = "\n".join(
-        f"| {tier.name} | {model.levels.enter[tier]} | {model.levels.leave[tier]} |"
-        for tier in Tier
-        if tier is not Tier.NORMAL
-    )
+    stack = model.stack
+    combined = ", ".join(m.name for m, used in zip(stack.measures, stack.combined.tolist(), strict=True) if used)
+    beside = ", ".join(m.name for m, used in zip(stack.measures, stack.combined.tolist(), strict=True) if not used)
+    network = ""
+    if report.parameters:
+        network = (
+            f" One is a variational autoencoder of {report.parameters} parameters; where it is away, the others go on."
+        )
     text = f"""# Model card: {model.model_id}
 
-**Purpose.** Scores how unlike a calm market the last 100 ms look, per instrument, to tighten pre-trade limits within an
+**Purpose.** Scores how unlike a calm market the last moments look, per instrument, to tighten pre-trade limits within an
 envelope that people set. It is never allowed to loosen them. Not for predicting prices, and not validated for any venue
 other than its training source.
 
-**Kind.** Variational autoencoder over {len(SCORED)} robustly scaled features of one tick (spec `{SPEC_HASH}`),
-{report.parameters} parameters, scored deterministically at the posterior mean. Fallback: largest robust score.
+**Kind.** A stack of measures of robustly scaled features (spec `{SPEC_HASH}`), each calibrated to a tail probability, combined by
+the Cauchy rule: {combined}. Beside them, not combined: {beside or "none"}.{network}
 
-**Training data.** {source}. {report.rows:,} calm rows learned from, {report.held_out_rows:,} held out for calibration.
+**Training data.** {source}. {report.learned_rows:,} rows learned from; levels counted on {report.level_days:.2f} instrument-days
+that were not.
 
-**Calibration.** Standardised log error, empirical below the 98 % quantile, generalised Pareto above (shape
-{model.tail.shape:.3f}, scale {model.tail.spread:.3f}). Score S = -log10 p.
+**Calibration.** Errors against each instrument's own past, empirical below the 98 % quantile, generalised Pareto above (SPOT).
+Score S = -log10 p. A level is where calm time passes its budget, beyond the data by an exponential tail.
 
-| tier | enter at S | leave below S |
-|---|---|---|
-{levels}
+{_table(model.levels, model.budgets, "instrument-day")}
 
-**Checks.** ONNX equals torch within {report.onnx_difference:.1e} (relative; allowed 1e-5). Final training loss {report.loss:.3f}.
-{_measured(evaluation)}
+{_systemic(model)}{_measured(evaluation)}
 **Limits.** Calibrated on simulated or single-day data; probabilities are extrapolated far beyond the sample, so S ranks and
-paces rather than counts. Window of one tick; no time-of-day scaling. Retrain for another venue, tick size or session.
+paces rather than counts. Retrain for another venue, tick size or session.
 """
     (model.path / CARD_FILE).write_text(text)
+
+
+def _table(levels: TierLevels, budgets: Budgets, day: str, *, highest: Tier = Tier.CRITICAL) -> str:
+    allowed = {Tier.ELEVATED: budgets.elevated, Tier.HIGH_ALERT: budgets.high_alert, Tier.CRITICAL: budgets.critical}
+    rows = [
+        f"| {tier.name} | {budget:g} | {levels.enter[tier]:.2f} | {levels.leave[tier]:.2f} |"
+        for tier, budget in allowed.items()
+        if tier <= highest
+    ]
+    return "\n".join([f"| tier | episodes per {day} | enter at S | leave below S |", "|---|---|---|---|", *rows])
+
+
+def _systemic(model: ModelFolder) -> str:
+    if model.systemic is None:
+        return "**Channel as a whole.** No opinion: too few instruments or too little calm.\n"
+    table = _table(model.systemic.levels, SYSTEMIC_BUDGETS, "channel-day", highest=Tier.HIGH_ALERT)
+    return f"**Channel as a whole.** Mean of its members' S, calibrated likewise; it raises all members.\n\n{table}\n"
 
 
 def _measured(evaluation: Evaluation | None) -> str:

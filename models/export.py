@@ -1,7 +1,6 @@
 """The trained network as ONNX, compared with torch before it is kept."""
 
 import warnings
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -10,22 +9,10 @@ import onnxruntime
 import torch
 from torch import nn
 
-from models.net import TickVae, WindowVae
+from models.net import WindowVae
 
 TOLERANCE: Final = 1e-5
 OPSET: Final = 18
-
-
-def export(net: TickVae, path: Path, *, features: int) -> float:
-    """Write ``net`` to ``path`` and return the largest relative difference between ONNX Runtime and torch.
-
-    Raises:
-        ValueError: They differ by more than ``TOLERANCE``.
-    """
-    probe = _normal((64, features))
-    raw = _onnx(net, {"z": torch.zeros(2, features)})
-    path.write_bytes(raw)
-    return _difference(net, raw, {"z": probe})
 
 
 def export_window(net: WindowVae) -> tuple[bytes, float]:

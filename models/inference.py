@@ -1,132 +1,128 @@
-"""Scoring a batch of instruments, and the SQL function's body. No torch here: ONNX Runtime on one thread.
+"""The body of the SQL function: viewed ticks in, the network's parts out. Stateless but for open networks.
 
-Invariant: an answer always comes. When the network fails, the simple stack (largest robust score) answers
-instead and says so; its own calibration keeps its probabilities honest.
+The message names the model, so scores of an old model drain while a new one's ticks come. Invariant: an answer always comes;
+where the network has none, or there is no network, the answer says so, and the measures that need none go on alone.
 """
 
-import importlib
-from pathlib import Path
-from typing import Any, Protocol
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final, Protocol
 
 import numpy as np
 
-from features.spec import SPEC_HASH
-from models.folder import ONNX_FILE, ModelError, ModelFolder
+from features.spec import SCORED, SPEC_HASH
+from models.detectors.views import F32, WINDOW, Ids
+from models.folder import ModelFolder
+from models.model_files import ModelError
 from models.scaling import Scaler
-from models.wire import SCALED, ScaledTicks, Scores, decode_scaled, encode_scores
+from models.serving.interface import ServingCounts, WindowScorer
+from models.viewed import VIEWED, decode_viewed
+from models.wire import Scores, encode_scores
 from schemas.errors import MessageError
-from schemas.ticks import decode_ticks
+from schemas.ticks import Ticks, decode_ticks
+
+OPEN_MAX: Final = 2
+"""Networks that stay open: the one in force, and the one before it, whose last ticks are on their way."""
+
+Open = Callable[[str], tuple[str, WindowScorer | None]]
+"""Name of a model's folder to its id and its network, None where it has none; raises ``ModelError``."""
 
 
-class Scorer(Protocol):
-    """A back end: scaled ticks in, scores out, row by row."""
+class Networks(Protocol):
+    """What answers for a model."""
 
-    def score(self, ticks: ScaledTicks) -> Scores:
-        """Return the scores of every row; rows that are not scored get error 0."""
+    def of(self, name: str) -> tuple[str, WindowScorer | None]:
+        """Return a model's id and its network, None where it has none or it cannot be used."""
 
 
-class LocalScorer:
-    """The network in this process.
+class OpenNetworks:
+    """Networks by the name of their model's folder, opened when first asked for.
+
+    A folder that cannot be used gives no network: the ticks are judged by the other measures, and say so.
+    """
+
+    def __init__(self, opened: Open) -> None:
+        self._opened = opened
+        self._held: OrderedDict[str, tuple[str, WindowScorer | None]] = OrderedDict()
+
+    def of(self, name: str) -> tuple[str, WindowScorer | None]:
+        """Return a model's id and its network, None where it has none or it cannot be used."""
+        if name not in self._held:
+            try:
+                self._held[name] = self._opened(name)
+            except ModelError:
+                self._held[name] = name, None
+            while len(self._held) > OPEN_MAX:
+                _, (_, old) = self._held.popitem(last=False)
+                if old is not None:
+                    old.close()
+        self._held.move_to_end(name)
+        return self._held[name]
+
+    def counts(self) -> ServingCounts:
+        """Return what became of ticks, over the networks that are open."""
+        total = ServingCounts()
+        for _, network in self._held.values():
+            if network is not None:
+                total.answers += network.counts.answers
+                total.deadlines_missed += network.counts.deadlines_missed
+                total.errors += network.counts.errors
+                total.absent += network.counts.absent
+        return total
+
+
+def score_bytes(raw: bytes, networks: Networks, model: Callable[[], tuple[str, ModelFolder]]) -> bytes:
+    """Return the encoded scores of encoded ticks: the body of the SQL function ``vae_score``.
+
+    Args:
+        raw: Viewed ticks, or the value of a ``features.ticks`` message, whose rows are taken to have stood for a window.
+        networks: Who answers.
+        model: Name and folder of the model that plain ticks are scaled with.
 
     Raises:
-        ModelError: The network cannot be loaded.
+        MessageError: ``raw`` holds neither.
     """
-
-    def __init__(self, folder: Path, model_id: str) -> None:
-        self._model_id = model_id
-        self._session = load_session(folder / ONNX_FILE, str(folder / ONNX_FILE))
-
-    def score(self, ticks: ScaledTicks) -> Scores:
-        """Return the network's scores."""
-        (contributions,) = self._session.run(None, {"z": ticks.z})
-        return _scores(self._model_id, contributions, ticks.scored, degraded=False)
-
-
-class SimpleScorer:
-    """The largest robust score: no model, no failure."""
-
-    def __init__(self, model_id: str) -> None:
-        self._model_id = model_id
-
-    def score(self, ticks: ScaledTicks) -> Scores:
-        """Return squared robust scores as contributions and the largest as error."""
-        squared = ticks.z.astype(np.float64) ** 2
-        scores = _scores(self._model_id, squared, ticks.scored, degraded=True)
-        error = np.where(ticks.scored, squared.max(axis=1, initial=0.0), 0.0)
-        return Scores(self._model_id, degraded=True, error=error, share=scores.share)
-
-
-class FallbackScorer:
-    """A scorer that never fails: an error, or NaN, gives the simple stack's answer, marked as degraded.
-
-    There is no deadline here on purpose: a late answer of the local network is still the right one, and throwing it
-    away would make a replay depend on the machine's load. Deadlines belong to back ends behind a network.
-    """
-
-    def __init__(self, scorer: Scorer, fallback: Scorer) -> None:
-        self._scorer = scorer
-        self._fallback = fallback
-        self.degraded_count = 0
-
-    def score(self, ticks: ScaledTicks) -> Scores:
-        """Return the scorer's answer, or the fallback's."""
-        try:
-            return _finite(self._scorer.score(ticks))
-        except Exception:  # noqa: BLE001 - whatever a back end raises, the tick must be scored
-            self.degraded_count += 1
-            return self._fallback.score(ticks)
-
-
-def scaled_of(raw: bytes, model: ModelFolder) -> ScaledTicks:
-    """Return the scaled ticks in ``raw``: scaled already, or raw feature ticks, which the model's priors scale.
-
-    Raises:
-        MessageError: Neither, or ticks of other features.
-    """
-    if raw.startswith(SCALED):
-        return decode_scaled(raw)
+    if raw.startswith(VIEWED):
+        viewed = decode_viewed(raw)
+        model_id, network = networks.of(viewed.model)
+        return encode_scores(
+            score(
+                network, model_id, windows=viewed.views.window, ids=viewed.ticks.instrument_id, rows=viewed.views.opined
+            )
+        )
     ticks = decode_ticks(raw)
     if ticks.spec_hash != SPEC_HASH:
         raise MessageError("wrong_features", f"feature spec was {ticks.spec_hash}, wanted {SPEC_HASH}")
-    return Scaler(model.priors).step(ticks)
+    name, folder = model()
+    model_id, network = networks.of(name)
+    windows, scored = _stood(ticks, folder)
+    return encode_scores(score(network, model_id, windows=windows, ids=ticks.instrument_id, rows=scored))
 
 
-def load_session(source: Path | bytes, name: str) -> Any:
-    """Return an ONNX Runtime session of a file or its bytes, on one thread that does not spin.
+def score(
+    network: WindowScorer | None, model_id: str, *, windows: F32, ids: Ids, rows: np.typing.NDArray[np.bool_]
+) -> Scores:
+    """Return the network's parts of windows; of those of ``rows`` alone, the others are 0.
 
-    Raises:
-        ModelError: It cannot be loaded; with ``name``.
+    Args:
+        network: Who answers; None = nobody.
+        model_id: Model that is asked.
+        windows: ``(n, WINDOW, features)`` float32.
+        ids: ``(n,)`` instruments.
+        rows: ``(n,)`` bool.
     """
-    # Imported here, on the thread that will use it: see jobs.operators.python_thread.
-    runtime = importlib.import_module("onnxruntime")
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
-    whole = source if isinstance(source, bytes) else str(source)
-    try:
-        return runtime.InferenceSession(whole, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime has no public base class for its errors
-        raise ModelError(f"{name}: {error}") from error
+    parts = np.zeros((len(ids), len(SCORED)), dtype=np.float32)
+    if not rows.any():
+        return Scores(model_id, network is None, parts)
+    every = bool(rows.all())
+    found = None if network is None else network.score(windows if every else windows[rows], ids if every else ids[rows])
+    if found is not None:
+        parts[rows] = found
+    return Scores(model_id, found is None, parts)
 
 
-def score_bytes(raw: bytes, model: ModelFolder, scorer: Scorer) -> bytes:
-    """Return the encoded scores of encoded ticks: the body of the SQL function ``vae_score``.
-
-    Raises:
-        MessageError: ``raw`` holds neither scaled ticks nor feature ticks.
-    """
-    return encode_scores(scorer.score(scaled_of(raw, model)))
-
-
-def _finite(scores: Scores) -> Scores:
-    if not np.isfinite(scores.error).all():
-        raise ValueError("the back end's errors are not numbers")
-    return scores
-
-
-def _scores(model_id: str, contributions: Any, scored: Any, *, degraded: bool) -> Scores:
-    kept = np.where(scored[:, None], contributions, 0.0).astype(np.float64)
-    error = kept.sum(axis=1)
-    share = kept / np.where(error > 0, error, 1.0)[:, None]
-    return Scores(model_id, degraded=degraded, error=error, share=share.astype(np.float32))
+def _stood(ticks: Ticks, model: ModelFolder) -> tuple[F32, np.typing.NDArray[np.bool_]]:
+    """Return windows of plain ticks by the model's priors, as if each had stood so for a window."""
+    past = model.stack.past
+    scaled = Scaler(past.priors, past).step(ticks)
+    return np.repeat(scaled.z[:, None], WINDOW, axis=1), np.ones(len(scaled.tick_ns), dtype=np.bool_)

@@ -1,58 +1,51 @@
-"""From scores to risk states: calibration per instrument, direction, tiers, alerts. Pure; one tracker per channel.
+"""From views to risk states: judged by the stack, direction, tiers, alerts. Pure; one tracker per channel.
 
-Each instrument's log error is standardised against its own past (a robust ruler that stands still from Elevated up, so
-a crisis cannot teach that it is normal), looked up in the model's tail, and handed to the tier machine if the anomaly
-points in the dangerous direction. Invariants: the same ticks, scores and commands give the same states and alerts;
-ticks seen before are ignored, so at-least-once input gives exactly-once effect. Instruments that are still warming up,
-or whose error has no baseline yet, get no state: the gate then holds its stale column.
+A row is judged by the model that scaled it, and learned from while its instrument is at Normal, so a crisis cannot teach that
+it is normal; if the anomaly points in the dangerous direction it is handed to the tier machine. Invariants: the same
+ticks, answers of the network and commands give the same states and alerts; ticks seen before are ignored, so at-least-once
+input gives exactly-once effect. A switch of models comes with the ticks: tiers and what was told stay, calibration
+starts where the new model's past left it. Instruments that are still warming up get no state: the gate then holds its
+stale column.
 """
 
-import math
 import struct
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Final, Self
 
 import numpy as np
+import numpy.typing as npt
 
-from features.spec import SCORED
-from models.calibrate import RULER_BYTES, ErrorRuler
+from models.alerting import ADVERSE_PART, Alerts
 from models.folder import ModelFolder
-from models.tiers import STATE_BYTES, TierMachine
-from models.wire import ScaledTicks, Scores
-from schemas.events import TickStatus
-from schemas.people import Fault, fault_of_expiry, fault_of_two
-from schemas.records import AlertKind, CommandKind, FeatureCause, RiskAlert, RiskCommand, RiskState, Tier
+from models.judged_tick import JudgedTick, distinct_rows, judged_tick
+from models.judging import Judge
+from models.tiers import STATE_BYTES, TierMachine, TierUse
+from models.viewed import ViewedTicks
+from models.wire import Scores
+from schemas.people import fault_of_expiry, fault_of_two
+from schemas.records import CommandKind, RiskAlert, RiskCommand, RiskState, Tier
 
-SCORE01_FULL: Final = 6.0
-CAUSES: Final = 3
-ADVERSE_PART: Final = 0.5
-"""An anomaly is adverse when at least this part of what has a direction points in the dangerous one ..."""
-DIRECTED_PART_MIN: Final = 0.2
-"""... and at least this part of it has a direction at all."""
+RECHECKED_MAX: Final = 64
+"""States of one tick whose causes are re-checked; beyond, in a crisis of everything, they stay in the order of their parts."""
 
-SOURCE: Final = "score_risk"
-_VERSION: Final = 2
-_HEADER: Final = struct.Struct("<HHq")
+_VERSION: Final = 4
+_HEADER: Final = struct.Struct("<HHqII")
 _ENTRY: Final = struct.Struct("<IqqB3x")
-_ENTRY_BYTES: Final = _ENTRY.size + 2 * RULER_BYTES + STATE_BYTES
-_DIRECTION = np.array([feature.adverse for feature in SCORED])
+_ENTRY_BYTES: Final = _ENTRY.size + STATE_BYTES
+
+Models = Callable[[str], ModelFolder]
+"""Name of a model's folder to the model; raises ``ModelError``."""
 
 
 @dataclass(slots=True)
 class _Own:
-    """One instrument: rulers of the network's and of the simple stack's error, tier and what was last told."""
+    """One instrument: tier and what was last told."""
 
-    ruler: ErrorRuler
-    simple_ruler: ErrorRuler
     machine: TierMachine
     told_ns: int = -1
     released_ns: int = -1
     told_flags: int = 0
-
-
-_STALE: Final = 1
-_DEGRADED: Final = 2
-_BENIGN: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,244 +61,212 @@ class TrackerSettings:
     heartbeat_ns: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Pulse:
+    """What a whole channel needs to know of its members at one tick.
+
+    Attributes:
+        tick_ns: The tick.
+        instrument_id: ``(k,)`` members that have a state.
+        strange: ``(k,)`` S, NaN = no opinion.
+        adverse_share: ``(k,)`` part of it that points in the dangerous direction.
+        ref_price: ``(k,)`` int64, 0 = none.
+        tier: ``(k,)`` uint8, tier in force.
+        stale: ``(k,)`` bool.
+        degraded: ``(k,)`` bool.
+    """
+
+    tick_ns: int
+    instrument_id: npt.NDArray[np.uint32] = field(repr=False)
+    strange: npt.NDArray[np.float64] = field(repr=False)
+    adverse_share: npt.NDArray[np.float64] = field(repr=False)
+    ref_price: npt.NDArray[np.int64] = field(repr=False)
+    tier: npt.NDArray[np.uint8] = field(repr=False)
+    stale: npt.NDArray[np.bool_] = field(repr=False)
+    degraded: npt.NDArray[np.bool_] = field(repr=False)
+
+
+@dataclass(slots=True)
+class Tracked:
+    """What came of ticks, in order; a pulse a tick."""
+
+    states: list[RiskState] = field(default_factory=list)
+    alerts: list[RiskAlert] = field(default_factory=list)
+    pulses: list[Pulse] = field(default_factory=list)
+
+
 class RiskTracker:
     """The instruments of one channel."""
 
-    def __init__(self, model: ModelFolder, settings: TrackerSettings) -> None:
-        self._model = model
+    def __init__(self, models: Models, settings: TrackerSettings) -> None:
+        self._models = models
         self._settings = settings
         self._own: dict[int, _Own] = {}
+        self._name = ""
+        self._judge: Judge | None = None
         self._last_tick_ns = -1
 
-    def step(
-        self, ticks: ScaledTicks, scores: Scores, commands: list[RiskCommand]
-    ) -> tuple[list[RiskState], list[RiskAlert]]:
-        """Take scored ticks in order; ticks seen before are left out.
+    def step(self, viewed: ViewedTicks, scores: Scores, commands: list[RiskCommand]) -> Tracked:
+        """Take ticks in order; those seen before are left out.
 
         Args:
-            ticks: One or more ticks of the channel.
-            scores: Row by row.
+            viewed: One or more ticks of the channel, all of one model.
+            scores: What the network said of them, row by row.
             commands: Every ``RELEASE`` known so far, in any order; each takes effect once, at the first tick at or
                 after its ``ts_ns``, where two people, a reason and an end stand behind it.
+
+        Raises:
+            ModelError: The ticks name a model that cannot be read.
         """
-        states: list[RiskState] = []
-        alerts: list[RiskAlert] = []
-        for row in range(len(ticks.tick_ns)):
-            if ticks.tick_ns[row] <= self._last_tick_ns:
-                continue
-            self._row(_Row(ticks, scores, row), commands, (states, alerts))
-        if len(ticks.tick_ns):
-            self._last_tick_ns = max(self._last_tick_ns, int(ticks.tick_ns[-1]))
-        return states, alerts
+        out = Tracked()
+        judge = self._judge_of(viewed.model)
+        ticks = viewed.ticks
+        fresh = np.flatnonzero(ticks.tick_ns > self._last_tick_ns)
+        for rows in distinct_rows(ticks, fresh):
+            self._tick(judged_tick(viewed, scores, rows, judge=judge), commands, out)
+        if len(fresh):
+            self._last_tick_ns = int(ticks.tick_ns[-1])
+        return out
+
+    def use(self) -> TierUse:
+        """Return how all instruments used the tiers: ticks in each, entries, flaps."""
+        return sum((own.machine.use for own in self._own.values()), TierUse())
 
     def to_bytes(self) -> bytes:
         """Return the whole state."""
-        parts = [_HEADER.pack(_VERSION, len(self._own), self._last_tick_ns)]
+        name, judge = self._name.encode(), b"" if self._judge is None else self._judge.to_bytes()
+        parts = [_HEADER.pack(_VERSION, len(name), self._last_tick_ns, len(self._own), len(judge)), name, judge]
         for instrument_id, own in self._own.items():
             parts.append(_ENTRY.pack(instrument_id, own.told_ns, own.released_ns, own.told_flags))
-            parts += [own.ruler.to_bytes(), own.simple_ruler.to_bytes(), own.machine.to_bytes()]
+            parts.append(own.machine.to_bytes())
         return b"".join(parts)
 
     @classmethod
-    def from_bytes(cls, raw: bytes, model: ModelFolder, settings: TrackerSettings) -> Self:
+    def from_bytes(cls, raw: bytes, models: Models, settings: TrackerSettings) -> Self:
         """Return the tracker that wrote ``raw``.
 
         Raises:
             ValueError: Another version, or cut short.
+            ModelError: Its model cannot be read.
         """
         if len(raw) < _HEADER.size:
             raise ValueError("tracker state is cut short")
-        version, count, last_tick_ns = _HEADER.unpack_from(raw)
-        if version != _VERSION or len(raw) != _HEADER.size + count * _ENTRY_BYTES:
+        version, name_bytes, last_tick_ns, count, judge_bytes = _HEADER.unpack_from(raw)
+        entries = _HEADER.size + name_bytes + judge_bytes
+        if version != _VERSION or len(raw) != entries + count * _ENTRY_BYTES:
             raise ValueError(f"tracker state of version {version}, {len(raw)} bytes for {count} instruments")
-        made = cls(model, settings)
+        made = cls(models, settings)
         made._last_tick_ns = last_tick_ns
-        for start in range(_HEADER.size, len(raw), _ENTRY_BYTES):
+        if name_bytes:
+            made._name = raw[_HEADER.size : _HEADER.size + name_bytes].decode()
+            made._judge = Judge(models(made._name), raw[_HEADER.size + name_bytes : entries])
+        for start in range(entries, len(raw), _ENTRY_BYTES):
             instrument_id, *told = _ENTRY.unpack_from(raw, start)
-            ruler, simple, machine = (start + _ENTRY.size + offset for offset in (0, RULER_BYTES, 2 * RULER_BYTES))
-            made._own[instrument_id] = _Own(
-                ErrorRuler.from_bytes(raw[ruler:simple]),
-                ErrorRuler.from_bytes(raw[simple:machine]),
-                TierMachine.from_bytes(raw[machine : machine + STATE_BYTES]),
-                *told,
-            )
+            machine = TierMachine.from_bytes(raw[start + _ENTRY.size : start + _ENTRY_BYTES])
+            made._own[instrument_id] = _Own(machine, *told)
         return made
 
-    def _row(self, row: "_Row", commands: list[RiskCommand], out: tuple[list[RiskState], list[RiskAlert]]) -> None:
-        if not row.scored and not row.stale:
-            return
-        own = self._own.get(row.instrument_id)
+    def _judge_of(self, name: str) -> Judge:
+        if self._judge is None or name != self._name:
+            self._name, self._judge = name, Judge(self._models(name))
+        return self._judge
+
+    def _tick(self, tick: JudgedTick, commands: list[RiskCommand], out: Tracked) -> None:
+        learned = np.zeros(len(tick.judged.strange), dtype=np.bool_)
+        live: list[_Step] = []
+        for place, judged in enumerate(tick.place_judged.tolist()):
+            if judged < 0 and not tick.stale[place]:
+                continue
+            step = self._step(tick, place, judged, commands=commands, out=out)
+            live.append(step)
+            if judged >= 0:
+                learned[judged] = step.own.machine.tier is Tier.NORMAL
+        self._tell(tick, live, out)
+        # Causes are asked of the stack as it judged, so learning comes last.
+        tick.judge.learn(tick.judged, learned)
+        out.pulses.append(_pulse(tick, live))
+
+    def _step(self, tick: JudgedTick, place: int, judged: int, *, commands: list[RiskCommand], out: Tracked) -> "_Step":
+        instrument_id = int(tick.ids[place])
+        own = self._own.get(instrument_id)
         if own is None:
-            own = self._own[row.instrument_id] = self._new(row.instrument_id)
-        ruler = own.simple_ruler if row.degraded else own.ruler
-        if row.scored and not ruler.ready:
-            ruler.learn(row.error)
-            return
+            own = self._own[instrument_id] = _Own(TierMachine())
+        alerts = Alerts(instrument_id, tick.tick_ns, self._settings.epoch, out.alerts)
         before = own.machine.tier
-        alerts = _Alerts(row, self._settings.epoch, out[1])
-        self._release(own, row, commands, alerts=alerts)
-        p, adverse_share = 1.0, 0.0
-        if row.scored:
-            tail = self._model.simple_tail if row.degraded else self._model.tail
-            p, adverse_share = tail.p(ruler.standardise(row.error)), row.adverse_share()
-            own.machine.step(-math.log10(p), self._model.levels, adverse=adverse_share >= ADVERSE_PART)
-            if own.machine.tier is Tier.NORMAL:
-                ruler.learn(row.error)
-        state = self._state(own, row, before, score=(p, adverse_share))
-        alerts.tier(state)
-        own.told_flags = alerts.episodes(state, own.told_flags, unusual=state.score >= self._model.levels.enter[1])
-        due = own.told_ns < 0 or row.tick_ns - own.told_ns >= self._settings.heartbeat_ns
-        changed = state.tier is not before or alerts.raised
-        if due or changed:
-            own.told_ns = row.tick_ns
-            out[0].append(state)
-
-    def _new(self, instrument_id: int) -> _Own:
-        known = instrument_id in self._model.priors
-        ruler = ErrorRuler.start(self._model.tail, known=known)
-        return _Own(ruler, ErrorRuler.start(self._model.simple_tail, known=known), TierMachine())
-
-    def _release(self, own: _Own, row: "_Row", commands: list[RiskCommand], *, alerts: "_Alerts") -> None:
-        scopes = {f"instrument:{row.instrument_id}", "firm"}
-        due = [
-            c
-            for c in commands
-            if c.kind is CommandKind.RELEASE
-            and c.scope in scopes
-            and own.released_ns < c.ts_ns <= row.tick_ns
-            and (c.expires_ns is None or row.tick_ns <= c.expires_ns)
-        ]
-        for command in sorted(due, key=lambda c: (c.ts_ns, c.command_id)):
-            own.released_ns = command.ts_ns
-            fault = fault_of_two(command, "a release") or fault_of_expiry(command, "a release")
-            released = fault is None and own.machine.release()
-            alerts.command(command, released, fault, tier=own.machine.tier)
-
-    def _state(self, own: _Own, row: "_Row", before: Tier, *, score: tuple[float, float]) -> RiskState:
-        p, adverse_share = score
-        s = -math.log10(p)
-        return RiskState(
-            instrument_id=row.instrument_id,
-            channel_id=row.ticks.channel_id,
-            tick_ns=row.tick_ns,
-            epoch=self._settings.epoch,
-            tier=own.machine.tier,
-            tier_before=before,
-            latched=own.machine.latched,
-            stale=row.stale,
-            degraded=row.degraded,
-            score=s,
-            score01=min(s / SCORE01_FULL, 1.0),
-            p=p,
-            adverse_share=adverse_share,
-            ref_price=int(row.ticks.ref_price[row.index]) or None,
-            model_id=row.scores.model_id,
-            causes=row.causes() if row.scored else (),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """One row of ticks and scores."""
-
-    ticks: ScaledTicks
-    scores: Scores
-    index: int
-
-    @property
-    def tick_ns(self) -> int:
-        return int(self.ticks.tick_ns[self.index])
-
-    @property
-    def instrument_id(self) -> int:
-        return int(self.ticks.instrument_id[self.index])
-
-    @property
-    def scored(self) -> bool:
-        return bool(self.ticks.scored[self.index])
-
-    @property
-    def stale(self) -> bool:
-        return bool(self.ticks.status[self.index] & TickStatus.STALE)
-
-    @property
-    def degraded(self) -> bool:
-        return self.scores.degraded
-
-    @property
-    def error(self) -> float:
-        return float(self.scores.error[self.index])
-
-    def adverse_share(self) -> float:
-        """Return which part of what has a direction is adverse; 0 when too little has one."""
-        share = self.scores.share[self.index].astype(np.float64)
-        pointing = self.ticks.z[self.index] * _DIRECTION
-        adverse = float(share[pointing > 0].sum())
-        benign = float(share[pointing < 0].sum())
-        directed = adverse + benign
-        return adverse / directed if directed >= DIRECTED_PART_MIN else 0.0
-
-    def causes(self) -> tuple[FeatureCause, ...]:
-        """Return the largest contributions, largest first; equal ones in the order of the spec."""
-        share, z = self.scores.share[self.index], self.ticks.z[self.index]
-        largest = np.argsort(-share, kind="stable")[:CAUSES]
-        return tuple(
-            FeatureCause(
-                name=SCORED[j].name,
-                value=float(self.ticks.values[self.index, j]),
-                z=float(z[j]),
-                share=float(share[j]),
-                adverse=bool(z[j] * SCORED[j].adverse > 0),
+        if commands:
+            _release(own, commands, alerts)
+        if judged >= 0:
+            own.machine.step(
+                float(tick.judged.strange[judged]),
+                tick.model.levels,
+                adverse=bool(tick.judged.adverse_share[judged] >= ADVERSE_PART),
+                standing=bool(tick.standing[judged]),
             )
-            for j in largest
-        )
+        return _Step(place, judged, own, before, alerts)
+
+    def _tell(self, tick: JudgedTick, live: list["_Step"], out: Tracked) -> None:
+        """Tell what is due: a change, a heartbeat, an episode that begins."""
+        unusual_from, heartbeat_ns = tick.model.levels.enter[Tier.ELEVATED], self._settings.heartbeat_ns
+        told: list[tuple[_Step, bool]] = []
+        for step in live:
+            own, changed = step.own, step.own.machine.tier is not step.before
+            due = changed or own.told_ns < 0 or tick.tick_ns - own.told_ns >= heartbeat_ns or step.alerts.raised
+            odd = step.judged < 0 or tick.degraded or tick.judged.strange[step.judged] >= unusual_from
+            if due or odd or own.told_flags:
+                told.append((step, due))
+        features = tick.leading([step.judged for step, due in told if due and step.own.machine.tier], RECHECKED_MAX)
+        for step, due in told:
+            own, machine = step.own, step.own.machine
+            state = tick.state(step.place, (step.before, machine.tier), features, epoch=self._settings.epoch)
+            step.alerts.tier(state)
+            own.told_flags = step.alerts.episodes(state, own.told_flags, unusual=state.score >= unusual_from)
+            if due or step.alerts.raised:
+                own.told_ns = tick.tick_ns
+                out.states.append(state)
 
 
 @dataclass(slots=True)
-class _Alerts:
-    """Alerts of one row; each episode is told once, at its start."""
+class _Step:
+    """What one instrument did at a tick."""
 
-    row: _Row
-    epoch: int
-    out: list[RiskAlert]
-    raised: bool = False
+    place: int
+    judged: int
+    own: _Own
+    before: Tier
+    alerts: Alerts
 
-    def tier(self, state: RiskState) -> None:
-        """Tell a change of tier."""
-        if state.tier is not state.tier_before:
-            names = ", ".join(f"{cause.name} {cause.z:+.1f}" for cause in state.causes) or "no features"
-            self._add(AlertKind.TIER_CHANGED, state.tier, f"{state.tier_before.name} to {state.tier.name}: {names}")
 
-    def episodes(self, state: RiskState, told: int, *, unusual: bool) -> int:
-        """Tell the start of a stale, degraded or harmless-but-unusual episode; return the flags now told."""
-        benign = unusual and state.adverse_share < ADVERSE_PART
-        episodes = (
-            (_STALE, state.stale, AlertKind.FEED_STALE, "the book cannot be trusted: stale limits until a snapshot"),
-            (
-                _DEGRADED,
-                state.degraded,
-                AlertKind.SCORER_DEGRADED,
-                "the model did not answer: the simple stack scores alone",
-            ),
-            (_BENIGN, benign, AlertKind.NON_ADVERSE_ANOMALY, f"unusual (score {state.score:.1f}) but not dangerous"),
-        )
-        for flag, active, kind, message in episodes:
-            if active and not told & flag:
-                self._add(kind, state.tier, message)
-            # A harmless anomaly ends when the score is calm again, not at its first quieter tick.
-            ended = state.score < 1.0 if flag == _BENIGN else not active
-            told = told | flag if active else (told & ~flag if ended else told)
-        return told
+def _release(own: _Own, commands: list[RiskCommand], alerts: Alerts) -> None:
+    scopes = {f"instrument:{alerts.instrument_id}", "firm"}
+    due = [
+        c
+        for c in commands
+        if c.kind is CommandKind.RELEASE
+        and c.scope in scopes
+        and own.released_ns < c.ts_ns <= alerts.tick_ns
+        and (c.expires_ns is None or alerts.tick_ns <= c.expires_ns)
+    ]
+    for command in sorted(due, key=lambda c: (c.ts_ns, c.command_id)):
+        own.released_ns = command.ts_ns
+        fault = fault_of_two(command, "a release") or fault_of_expiry(command, "a release")
+        outcome = fault or own.machine.release()
+        alerts.command(command.command_id, command.maker, outcome, tier=own.machine.tier)
 
-    def command(self, command: RiskCommand, released: bool, fault: Fault | None, *, tier: Tier) -> None:  # noqa: FBT001
-        """Tell what became of a release."""
-        kind = AlertKind.COMMAND_APPLIED if released else AlertKind.COMMAND_REFUSED
-        refused = fault.detail if fault else "nothing to release: the tier is not CRITICAL"
-        what = "released to HIGH_ALERT" if released else refused
-        self._add(kind, tier, f"{command.command_id} by {command.maker}: {what}", cause=f":{command.command_id}")
 
-    def _add(self, kind: AlertKind, tier: Tier, message: str, *, cause: str = "") -> None:
-        row = self.row
-        alert_id = f"{kind}:{row.instrument_id}:{row.tick_ns}:{self.epoch}{cause}"
-        self.out.append(RiskAlert(alert_id, kind, row.instrument_id, row.tick_ns, self.epoch, tier, message, SOURCE))
-        self.raised = True
+def _pulse(tick: JudgedTick, live: list[_Step]) -> Pulse:
+    places = np.array([step.place for step in live], dtype=np.intp)
+    judged = tick.place_judged[places]
+    opined = judged >= 0
+    strange, adverse = np.full(len(live), np.nan), np.zeros(len(live))
+    strange[opined] = tick.judged.strange[judged[opined]]
+    adverse[opined] = tick.judged.adverse_share[judged[opined]]
+    return Pulse(
+        tick_ns=tick.tick_ns,
+        instrument_id=tick.ids[places],
+        strange=strange,
+        adverse_share=adverse,
+        ref_price=tick.viewed.ticks.ref_price[tick.rows[places]],
+        tier=np.array([step.own.machine.tier for step in live], dtype=np.uint8),
+        stale=~opined,
+        degraded=np.full(len(live), tick.degraded),
+    )

@@ -1,12 +1,13 @@
-"""What passes through the SQL function: scaled ticks in, scores out. Plain columns behind a fixed head.
+"""Plain columns behind a fixed head: how bytes look that pass through the SQL function, and the network's answer.
 
-The scaled form carries all that the tier tracker needs later, so that only two byte strings travel through SQL. Rejected:
-Arrow streams, which cost 0.6 ms a tick where bytes are touched ten times a second (cold caches), and may not be read on
-a task's own thread (``jobs.operators.python_thread``). Little-endian; a check sum covers everything.
+Rejected: Arrow streams, which cost 0.6 ms a tick where bytes are touched ten times a second (cold caches), and may not be
+read on a task's own thread (``jobs.operators.python_thread``). Little-endian; a check sum covers everything.
 """
 
+import math
 import struct
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -16,23 +17,19 @@ import numpy.typing as npt
 from features.spec import SCORED, SPEC_HASH
 from schemas.errors import MessageError
 
-SCALED: Final = b"tidegate.scaled.v2"
-SCORES: Final = b"tidegate.scores.v2"
+SCORES: Final = b"tidegate.scores.v3"
+
+Columns = tuple[tuple[str, tuple[int, ...]], ...]
+"""Kind and shape of a row of each column."""
 
 _WIDTH: Final = len(SCORED)
 _HEAD: Final = struct.Struct("<18sI")
 """Format; check sum of all that follows."""
 
-_SHAPE: Final = struct.Struct("<16sIH?")
-"""Hash of the features, rows, length of the name that follows, degraded."""
+_SHAPE: Final = struct.Struct("<16sIHHHH?")
+"""Hash of the features, rows, lengths of the two names that follow, two sizes, a flag."""
 
 _START: Final = _HEAD.size + _SHAPE.size
-
-_Columns = tuple[tuple[str, int], ...]
-_SCALED_COLUMNS: Final[_Columns] = (
-    ("<i8", 1), ("<i8", 1), ("<f8", _WIDTH), ("<u4", 1), ("<u4", 1), ("<f4", _WIDTH), ("?", 1)
-)  # fmt: skip
-_SCORES_COLUMNS: Final[_Columns] = (("<f8", 1), ("<f4", _WIDTH))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,85 +59,90 @@ class ScaledTicks:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scores:
-    """Answers of a scorer, row by row of the scaled ticks.
+    """Answers of the network, row by row of the viewed ticks.
 
     Attributes:
-        model_id: Model that scored.
-        degraded: The simple stack scored alone.
-        error: ``(rows,)`` float64, anomaly measure of the back end that scored; larger is stranger.
-        share: ``(rows, features)`` float32, parts of the error, each row sums to 1 (or is 0).
+        model_id: Model that was asked.
+        degraded: The network did not answer; ``parts`` says nothing.
+        parts: ``(rows, features)`` float32, parts of the error, never negative; 0 where the row has no opinion.
     """
 
     model_id: str
     degraded: bool
-    error: npt.NDArray[np.float64] = field(repr=False)
-    share: npt.NDArray[np.float32] = field(repr=False)
+    parts: npt.NDArray[np.float32] = field(repr=False)
 
 
-def encode_scaled(ticks: ScaledTicks) -> bytes:
-    """Return scaled ticks as bytes."""
-    columns = (
-        ticks.tick_ns,
-        ticks.ref_price,
-        ticks.values,
-        ticks.instrument_id,
-        ticks.status,
-        ticks.z,
-        ticks.scored,
-    )
-    return _write(SCALED, _SCALED_COLUMNS, columns, name=ticks.channel_id, degraded=False)
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What stands before the columns.
 
-
-def decode_scaled(raw: bytes) -> ScaledTicks:
-    """Return the scaled ticks in ``raw``, as views of it.
-
-    Raises:
-        MessageError: ``unknown_schema`` (another format), ``wrong_features``, ``bad_record`` (damaged).
+    Attributes:
+        rows: Rows of every column.
+        names: Two names.
+        sizes: Two numbers that columns depend on.
+        flag: A flag.
     """
-    channel_id, _, columns = _read(raw, SCALED, _SCALED_COLUMNS)
-    tick_ns, ref_price, values, instrument_id, status, z, scored = columns
-    return ScaledTicks(channel_id, tick_ns, instrument_id, status, ref_price, values, z, scored)
+
+    rows: int
+    names: tuple[str, str]
+    sizes: tuple[int, int] = (0, 0)
+    flag: bool = False
 
 
 def encode_scores(scores: Scores) -> bytes:
     """Return scores as bytes."""
-    return _write(SCORES, _SCORES_COLUMNS, (scores.error, scores.share), name=scores.model_id, degraded=scores.degraded)
+    head = Head(len(scores.parts), (scores.model_id, ""), flag=scores.degraded)
+    return write(SCORES, head, _scores_columns((0, 0)), columns=(scores.parts,))
 
 
 def decode_scores(raw: bytes) -> Scores:
     """Return the scores in ``raw``, as views of it.
 
     Raises:
-        MessageError: As :func:`decode_scaled`.
+        MessageError: As :func:`read`.
     """
-    model_id, degraded, (error, share) = _read(raw, SCORES, _SCORES_COLUMNS)
-    return Scores(model_id, degraded, error, share)
+    head, (parts,) = read(raw, SCORES, _scores_columns)
+    return Scores(head.names[0], head.flag, parts)
 
 
-def _write(form: bytes, wanted: _Columns, columns: tuple[npt.NDArray[Any], ...], *, name: str, degraded: bool) -> bytes:
-    rows = len(columns[0])
-    named = name.encode()
+def write(form: bytes, head: Head, wanted: Columns, *, columns: tuple[npt.NDArray[Any], ...]) -> bytes:
+    """Return columns of ``head.rows`` rows behind a head."""
+    named = [name.encode() for name in head.names]
     parts = [np.ascontiguousarray(c, dtype=kind).tobytes() for (kind, _), c in zip(wanted, columns, strict=True)]
-    body = b"".join((_SHAPE.pack(SPEC_HASH.encode(), rows, len(named), degraded), named, *parts))
+    shape = _SHAPE.pack(SPEC_HASH.encode(), head.rows, len(named[0]), len(named[1]), *head.sizes, head.flag)
+    body = b"".join((shape, *named, *parts))
     return _HEAD.pack(form, zlib.crc32(body)) + body
 
 
-def _read(raw: bytes, wanted: bytes, columns: _Columns) -> tuple[str, bool, list[npt.NDArray[Any]]]:
-    if not raw.startswith(wanted):
-        raise MessageError("unknown_schema", f"format was {raw[: len(wanted)]!r}, wanted {wanted!r}")
+def read(
+    raw: bytes, form: bytes, columns_of: Callable[[tuple[int, int]], Columns]
+) -> tuple[Head, list[npt.NDArray[Any]]]:
+    """Return the head and the columns, as views of ``raw``.
+
+    Raises:
+        MessageError: ``unknown_schema`` (another format), ``wrong_features``, ``bad_record`` (damaged).
+    """
+    if not raw.startswith(form):
+        raise MessageError("unknown_schema", f"format was {raw[: len(form)]!r}, wanted {form!r}")
     if len(raw) < _START:
         raise MessageError("bad_record", f"{len(raw)} bytes are cut short")
     if zlib.crc32(raw[_HEAD.size :]) != _HEAD.unpack_from(raw)[1]:
         raise MessageError("bad_record", "the check sum is wrong")
-    spec_hash, rows, name_bytes, degraded = _SHAPE.unpack_from(raw, _HEAD.size)
+    spec_hash, rows, first, second, *sizes, flag = _SHAPE.unpack_from(raw, _HEAD.size)
     if spec_hash != SPEC_HASH.encode():
         raise MessageError("wrong_features", f"feature spec was {spec_hash!r}, wanted {SPEC_HASH}")
-    start = _START + name_bytes
-    if len(raw) != start + rows * sum(np.dtype(kind).itemsize * width for kind, width in columns):
+    columns = columns_of((sizes[0], sizes[1]))
+    start = _START + first + second
+    if len(raw) != start + rows * sum(np.dtype(kind).itemsize * math.prod(shape) for kind, shape in columns):
         raise MessageError("bad_record", f"{len(raw)} bytes do not hold {rows} rows")
+    names = raw[_START : _START + first].decode(), raw[_START + first : start].decode()
     found = []
-    for kind, width in columns:
-        column = np.frombuffer(raw, kind, rows * width, start)
+    for kind, shape in columns:
+        column = np.frombuffer(raw, kind, rows * math.prod(shape), start)
         start += column.nbytes
-        found.append(column if width == 1 else column.reshape(rows, width))
-    return raw[_START : _START + name_bytes].decode(), degraded, found
+        found.append(column.reshape(rows, *shape))
+    return Head(rows, names, (sizes[0], sizes[1]), flag), found
+
+
+def _scores_columns(_sizes: tuple[int, int]) -> Columns:
+    return (("<f4", (_WIDTH,)),)

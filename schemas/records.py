@@ -53,6 +53,7 @@ class AlertKind(StrEnum):
     DECISIONS_LOST = "DECISIONS_LOST"  # the gate answered orders and could not record how; the message counts them
     DECISIONS_DELAYED = "DECISIONS_DELAYED"  # answers wait in the trading process, because the topic takes none
     POSITION_MISMATCH = "POSITION_MISMATCH"  # the ledger and the drop copy say different positions
+    SYSTEMIC_RISK = "SYSTEMIC_RISK"  # a channel or the market as a whole changed its tier, and that of all its members
 
 
 class CommandKind(StrEnum):
@@ -67,6 +68,7 @@ class CommandKind(StrEnum):
     LOCATE = "LOCATE"  # lots of one instrument that an account may sell short
     RESTRICT = "RESTRICT"  # no order in an instrument, or of one account in it
     UNRESTRICT = "UNRESTRICT"  # end a restriction
+    LOAD_MODEL = "LOAD_MODEL"  # score by another model from a tick on
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ class FeatureCause:
     Attributes:
         name: Feature name of ``features.spec``.
         value: Raw value; NaN when it was null.
-        z: Robust standard score.
+        z: Robust standard score of the newest tick; NaN for a feature that has none, and is judged by its slow averages.
         share: Share of the anomaly in [0, 1].
         adverse: The deviation is in the dangerous direction.
     """
@@ -86,6 +88,11 @@ class FeatureCause:
     z: float
     share: float
     adverse: bool
+
+    @property
+    def words(self) -> str:
+        """Name, and the robust score where the newest tick says something by itself."""
+        return f"{self.name} {self.z:+.1f}" if abs(self.z) >= 1.0 else self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +104,12 @@ class RiskState:
         channel_id: Channel that its ticks came from.
         tick_ns: Event time of the tick that this state follows from.
         epoch: Deployment epoch of the writer; a smaller one is fenced off.
-        tier: Tier in force after this tick.
+        tier: Tier in force after this tick, that of the instrument itself or of the whole channel or market, whichever is
+            tighter.
         tier_before: Tier before this tick.
         latched: Critical that waits for a person.
         stale: The book cannot be trusted; the gate applies its stale column.
-        degraded: The model did not answer in time; the simple stack scored.
+        degraded: The network did not answer in time; the measures that need none scored alone.
         score: ``-log10 p``.
         score01: ``score / 6`` clipped to [0, 1].
         p: Calibrated tail probability of the anomaly.
@@ -109,6 +117,8 @@ class RiskState:
         ref_price: Mid price at the tick, 1e-9 currency; ``None`` when a side was empty.
         model_id: Model folder name.
         causes: Largest contributions, largest first.
+        systemic_tier: Tier that the channel or the market as a whole asks of every member; ``tier`` is never below it.
+        systemic_score: ``-log10 p`` of the channel or the market as a whole at this tick, the larger; 0 = no opinion.
     """
 
     instrument_id: int
@@ -127,6 +137,8 @@ class RiskState:
     ref_price: int | None
     model_id: str
     causes: tuple[FeatureCause, ...]
+    systemic_tier: Tier = Tier.NORMAL
+    systemic_score: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +148,7 @@ class RiskAlert:
     Attributes:
         alert_id: Unique and reproducible: kind, instrument, time and epoch.
         kind: What happened.
-        instrument_id: Instrument.
+        instrument_id: Instrument; 0 = a whole channel, market or firm.
         ts_ns: Event time (wall time for alerts of the gate's sidecar, which judges silence).
         epoch: Deployment epoch of the writer.
         tier: Tier in force.
@@ -320,6 +332,8 @@ class RiskCommand:
         account: For ``SET_ACCOUNT``.
         instrument_id: For ``LOCATE``, and for ``RESTRICT`` and ``UNRESTRICT`` of one account in one instrument.
         qty: For ``LOCATE``: lots that may be sold short, in all; 0 takes them back.
+        model: For ``LOAD_MODEL``: name of the model folder, beside the one that the job was started with.
+        model_epoch: For ``LOAD_MODEL``: number of the switch; one that is not above the last switch is refused.
     """
 
     command_id: str
@@ -335,6 +349,8 @@ class RiskCommand:
     account: AccountEnvelope | None = None
     instrument_id: int | None = None
     qty: int | None = None
+    model: str | None = None
+    model_epoch: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,8 @@ def command(seed: int, out: Path, source: Path | None) -> None:
         from deploy import build_default_model  # noqa: PLC0415 - torch is not in the runtime group
         from deploy.training import lobster_sessions  # noqa: PLC0415
         from models.card import write_card  # noqa: PLC0415
-        from models.train import train_from_ticks  # noqa: PLC0415
+        from models.fitting import fit_folder  # noqa: PLC0415
+        from models.shipping import shipped_stack  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise click.ClickException(
             f"{error.name} is not installed: `make train-setup` adds the training packages"
@@ -31,6 +32,11 @@ def command(seed: int, out: Path, source: Path | None) -> None:
         sessions = lobster_sessions(source, parts=6)
     except FeedError as error:
         raise click.ClickException(str(error)) from error
-    model, report = train_from_ticks(sessions, out, seed=seed, model_id=f"{source.stem[:16]}-{seed}"[:24])
+    try:
+        model, report = fit_folder(
+            sessions, out, make_stack=lambda: shipped_stack(seed), model_id=f"{source.stem[:16]}-{seed}"[:24]
+        )
+    except ValueError as error:
+        raise click.ClickException(f"{source}: {error}") from error
     write_card(model, report, source=f"Recorded session {source.name}, taken as calm", evaluation=None)
-    click.echo(f"{out}: {report.parameters} parameters, {report.rows} rows, loss {report.loss:.3f}")
+    click.echo(f"{out}: {report.learned_rows} rows learned from, levels on {report.level_days:.2f} instrument-days")

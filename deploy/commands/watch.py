@@ -38,7 +38,7 @@ def command(seconds: float | None, state: Path) -> None:
                 if isinstance(record, RiskState) and tiers.get(record.instrument_id) != record.tier.name:
                     tiers[record.instrument_id] = record.tier.name
                     name = names.get(record.instrument_id, str(record.instrument_id))
-                    causes = ", ".join(f"{cause.name} {cause.z:+.1f}" for cause in record.causes)
+                    causes = ", ".join(cause.words for cause in record.causes)
                     click.echo(
                         f"{_clock(record.tick_ns)}  {name:<6} {record.tier.name:<11} S {record.score:5.2f}  {causes}"
                     )

@@ -9,8 +9,9 @@ from deploy.demo.expectations import ENFORCERS, Expectation
 from deploy.demo.observer import HOPS
 from deploy.demo.story import Story, clock
 from deploy.observe import percentiles
+from models.tiers import use_of
 from schemas.codec import to_plain
-from schemas.records import Verdict
+from schemas.records import Tier, Verdict
 
 
 def report_of(
@@ -32,6 +33,7 @@ def report_of(
             }
             for s in story.states
         ],
+        "tier_use": _tier_use(story),
         "limits": [to_plain(seen) for seen in story.limits],
         "orders": [
             {
@@ -71,6 +73,8 @@ def lines_of(report: dict[str, Any], path: Path) -> list[str]:
     lines = [
         "",
         f"The static limits alone would have let {static['orders']} more orders ({static['lots']} lots) into the falling market.",
+        "Tiers entered (of these again within 60 s of leaving): "
+        + ", ".join(f"{tier} {use['entered']} ({use['flapped']})" for tier, use in report["tier_use"].items()),
         "",
         f"{'latency, ms':<16}{'samples':>9}{'p50':>9}{'p99':>9}{'max':>9}",
     ]
@@ -93,6 +97,13 @@ def write(report: dict[str, Any], path: Path) -> None:
     """Write the JSON file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(report, indent=1) + "\n")
+
+
+def _tier_use(story: Story) -> dict[str, dict[str, int]]:
+    use = use_of(story.states)
+    return {
+        tier.name: {"entered": use.entered[tier], "flapped": use.flapped[tier]} for tier in Tier if tier > Tier.NORMAL
+    }
 
 
 def _answer(story: Story, order_id: str, enforcer: str) -> dict[str, Any] | None:

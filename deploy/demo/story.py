@@ -82,7 +82,7 @@ class Story:
 
     def limit_line(self, state: RiskState, before: LimitSeen, seen: LimitSeen) -> str:
         """Return the line for a change of limits."""
-        causes = ", ".join(f"{cause.name} {cause.z:+.1f} sd" for cause in state.causes)
+        causes = ", ".join(cause.words for cause in state.causes)
         name = self.symbols.get(state.instrument_id, str(state.instrument_id))
         move = f"  price {self.move_at(state.tick_ns):+.2%}" if state.instrument_id == self.crash_instrument_id else ""
         return (

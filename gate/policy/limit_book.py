@@ -115,7 +115,7 @@ class LimitBook:
     def apply_command(
         self, command: RiskCommand, *, now_ns: int | None = None, until_ns: int | None = None
     ) -> CommandOutcome:
-        """Apply a command once. ``RELEASE`` is the tier machine's business.
+        """Apply a command once. ``RELEASE`` and ``LOAD_MODEL`` are the scorer's business.
 
         Args:
             command: A command; a refused one may come again.
@@ -125,7 +125,7 @@ class LimitBook:
         if command.command_id in self._command_ids:
             return CommandOutcome(applied=False, cause="duplicate", detail="was applied before")
         if command.kind not in self._appliers:
-            return CommandOutcome(applied=False, cause="ignored", detail="releases are for the tier machine")
+            return CommandOutcome(applied=False, cause="ignored", detail="releases and models are for the scorer")
         at_ns = command.ts_ns if now_ns is None else now_ns
         try:
             if command.expires_ns is not None and at_ns > command.expires_ns:

@@ -1,77 +1,103 @@
-"""One channel of `score_risk`: the two keyed steps around the SQL function, as pure machines over bytes."""
+"""The second step of `score_risk`: viewed ticks and the network's answers in, tracked ticks and alerts out; one channel."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final
 
-from features.spec import SPEC_HASH
+from jobs.machines.keeping import SNAPSHOT_MESSAGES, Kept, pack, unpack
 from jobs.machines.letters import Message, dead_letter
-from models.folder import ModelFolder
-from models.risk import RiskTracker, TrackerSettings
-from models.scaling import Scaler
-from models.wire import decode_scaled, decode_scores, encode_scaled
+from jobs.machines.tracked import TrackedTicks, encode_tracked
+from models.alerting import SOURCE
+from models.risk import Models, RiskTracker, Tracked, TrackerSettings
+from models.tiers import TierUse
+from models.viewed import decode_viewed
+from models.wire import decode_scores
 from schemas import codec, topics
 from schemas.codec import Registry
 from schemas.errors import MessageError, Place
-from schemas.records import RiskCommand
-from schemas.ticks import decode_ticks
-
-SOURCE: Final = "score_risk"
+from schemas.records import CommandKind, RiskCommand
 
 
 @dataclass(frozen=True, slots=True)
 class RiskOutcome:
-    """Encoded messages for each topic."""
+    """Encoded messages, and what must be kept."""
 
-    states: list[Message] = field(default_factory=list)
+    tracked: bytes | None = None
     alerts: list[Message] = field(default_factory=list)
-    letters: list[Message] = field(default_factory=list)
-
-
-class TickScaling:
-    """First step: tick messages in, scaled ticks out."""
-
-    def __init__(self, model: ModelFolder, state: bytes | None) -> None:
-        self._scaler = Scaler(model.priors) if state is None else Scaler.from_bytes(state, model.priors)
-
-    def apply(self, raw: bytes, place: Place) -> tuple[bytes | None, list[Message]]:
-        """Return encoded scaled ticks (``None`` when every tick was seen before) and dead letters."""
-        try:
-            ticks = decode_ticks(raw)
-            if ticks.spec_hash != SPEC_HASH:
-                raise MessageError("wrong_features", f"feature spec was {ticks.spec_hash}, wanted {SPEC_HASH}")
-        except MessageError as error:
-            return None, [dead_letter(error, raw, place, source=SOURCE)]
-        scaled = self._scaler.step(ticks)
-        return (encode_scaled(scaled) if len(scaled.tick_ns) else None), []
-
-    def state(self) -> bytes:
-        """Return what must be kept."""
-        return self._scaler.to_bytes()
+    kept: Kept = field(default_factory=Kept)
 
 
 class RiskScoring:
-    """Second step: scaled ticks and their scores in, states and alerts out."""
+    """One channel.
+
+    Args:
+        models: Name of a folder to the model.
+        settings: Of the tracker.
+        snapshot: What was kept last.
+        entries: What was kept since, in order.
+    """
 
     def __init__(
-        self, model: ModelFolder, settings: TrackerSettings, state: bytes | None, *, registry: Registry | None = None
+        self,
+        models: Models,
+        settings: TrackerSettings,
+        *,
+        snapshot: bytes | None = None,
+        entries: Iterable[bytes] = (),
+        registry: Registry | None = None,
     ) -> None:
-        self._tracker = (
-            RiskTracker(model, settings) if state is None else RiskTracker.from_bytes(state, model, settings)
-        )
-        self._registry = registry
+        self._models, self._registry = models, registry
+        self._known: dict[str, RiskCommand] = {}
+        self._since = 0
+        if snapshot is None:
+            self._tracker = RiskTracker(models, settings)
+        else:
+            tracker, *commands = unpack(snapshot)
+            self._tracker = RiskTracker.from_bytes(tracker, models, settings)
+            self._learn(commands)
+        for entry in entries:
+            viewed, scores, *commands = unpack(entry)
+            self._learn(commands)
+            self._take(viewed, scores)
+            self._since += 1
 
-    def apply(self, scaled: bytes, scores: bytes, releases: Iterable[RiskCommand]) -> RiskOutcome:
-        """Take one message of scored ticks; ``releases`` are all release commands known so far."""
-        states, alerts = self._tracker.step(decode_scaled(scaled), decode_scores(scores), list(releases))
-        return RiskOutcome(
-            states=[(_key(s.instrument_id), codec.encode(topics.RISK_STATES, s, self._registry)) for s in states],
-            alerts=[(_key(a.instrument_id), codec.encode(topics.RISK_ALERTS, a, self._registry)) for a in alerts],
-        )
+    def apply(self, viewed: bytes, scores: bytes, releases: Iterable[RiskCommand]) -> RiskOutcome:
+        """Take one message of viewed ticks with the network's answer; ``releases`` are all release commands known so far."""
+        new = [codec.encode(topics.RISK_COMMANDS, one) for one in releases if one.command_id not in self._known]
+        self._learn(new)
+        tracked, names = self._take(viewed, scores)
+        self._since += 1
+        if self._since >= SNAPSHOT_MESSAGES:
+            self._since, kept = 0, Kept(snapshot=self._to_bytes())
+        else:
+            kept = Kept(entry=pack([viewed, scores, *new]))
+        states = [
+            (state.tick_ns, (_key(state.instrument_id), codec.encode(topics.RISK_STATES, state, self._registry)))
+            for state in tracked.states
+        ]
+        alerts = [
+            (_key(alert.instrument_id), codec.encode(topics.RISK_ALERTS, alert, self._registry))
+            for alert in tracked.alerts
+        ]
+        return RiskOutcome(encode_tracked(TrackedTicks(*names, tracked.pulses, states)), alerts, kept)
 
-    def state(self) -> bytes:
-        """Return what must be kept."""
-        return self._tracker.to_bytes()
+    def use(self) -> TierUse:
+        """Return how the channel's instruments used the tiers so far."""
+        return self._tracker.use()
+
+    def _take(self, viewed: bytes, scores: bytes) -> tuple[Tracked, tuple[str, str, str]]:
+        ticks = decode_viewed(viewed)
+        names = ticks.ticks.channel_id, ticks.model, self._models(ticks.model).model_id
+        return self._tracker.step(ticks, decode_scores(scores), list(self._known.values())), names
+
+    def _learn(self, commands: Iterable[bytes]) -> None:
+        for raw in commands:
+            command = codec.decode(topics.RISK_COMMANDS, raw)
+            assert isinstance(command, RiskCommand)
+            self._known[command.command_id] = command
+
+    def _to_bytes(self) -> bytes:
+        commands = [codec.encode(topics.RISK_COMMANDS, one) for one in self._known.values()]
+        return pack([self._tracker.to_bytes(), *commands])
 
 
 def read_command(
@@ -84,6 +110,11 @@ def read_command(
         return None, [dead_letter(error, raw, place, source=SOURCE, registry=registry)]
     assert isinstance(command, RiskCommand)
     return command, []
+
+
+def is_release(command: RiskCommand) -> bool:
+    """Return whether a command is this step's business."""
+    return command.kind is CommandKind.RELEASE
 
 
 def _key(instrument_id: int) -> bytes:

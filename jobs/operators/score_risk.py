@@ -1,21 +1,27 @@
-"""The operators of `score_risk`: scale, (SQL function), track. Each keyed by channel, each with one value of state."""
+"""The operators of `score_risk`: scale and view, (SQL function), track, raise. The first and third keyed by channel."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, Final
 
 from pyflink.common import Row, Types
 from pyflink.datastream import KeyedBroadcastProcessFunction, KeyedProcessFunction, OutputTag, RuntimeContext
 from pyflink.datastream.state import MapStateDescriptor, ValueStateDescriptor
 
-from jobs.machines.channel_risk import RiskScoring, TickScaling, read_command
+from jobs.machines.channel_risk import RiskScoring, is_release, read_command
+from jobs.machines.letters import Message
+from jobs.machines.market_risk import MarketRisk
+from jobs.machines.tick_scaling import TickScaling, is_switch
+from jobs.operators.kept import KeptState
 from jobs.operators.python_thread import PythonThread
 from jobs.settings import JobSettings
 from jobs.sinks import MESSAGE
 from jobs.sources import message_of
-from models.folder import ModelFolder, read_folder
+from models.folder import ModelShelf
 from models.risk import TrackerSettings
+from models.systemic_start import SystemicStart
+from models.tiers import TierUse
 from schemas.errors import Place
-from schemas.records import CommandKind, RiskCommand
+from schemas.records import RiskCommand, Tier
 from schemas.registry import ConfluentRegistry
 from schemas.units import NS_PER_MS
 
@@ -23,89 +29,181 @@ _STATE = Place("state")
 
 # Thread mode reads a tuple with a tag that nobody took as a row of the main output, and fails: every tag here is read.
 SCALE_LETTERS = OutputTag("scale-letters", MESSAGE)
+SCALE_ALERTS = OutputTag("scale-alerts", MESSAGE)
 TRACK_LETTERS = OutputTag("track-letters", MESSAGE)
 ALERTS = OutputTag("alerts", MESSAGE)
+MARKET_ALERTS = OutputTag("market-alerts", MESSAGE)
+SWITCHES = MapStateDescriptor("switches-v1", Types.STRING(), Types.PICKLED_BYTE_ARRAY())
 RELEASES = MapStateDescriptor("releases-v1", Types.STRING(), Types.PICKLED_BYTE_ARRAY())
-"""Broadcast state: every release command, as it came."""
+"""Broadcast state: every command of its kind, as it came."""
+
+MARKET: Final = "market"
+"""The one key of the last step: channels are judged together."""
 
 
-class ScaleTicks(KeyedProcessFunction):
-    """Tick messages in, ``(channel, scaled ticks)`` out."""
+class _Commands:
+    """Commands of one kind, held in broadcast state and, read, in memory."""
+
+    def __init__(self, kind: Callable[[RiskCommand], bool], registry: ConfluentRegistry | None) -> None:
+        self._kind, self._registry = kind, registry
+        self._known: list[RiskCommand] | None = None
+
+    def known(self, kept: Any) -> list[RiskCommand]:
+        """Return all that came."""
+        if self._known is None:
+            read = (read_command(bytes(raw), _STATE, self._registry)[0] for _, raw in kept.items())
+            self._known = [command for command in read if command is not None]
+        return self._known
+
+    def learn(self, value: Any, kept: Any) -> list[Message]:
+        """Take a message of the topic; return dead letters."""
+        message = message_of(value)
+        command, letters = read_command(message.value, message.place, self._registry)
+        if command is not None and self._kind(command):
+            known = self.known(kept)
+            if command.command_id not in {one.command_id for one in known}:
+                known.append(command)
+                kept.put(command.command_id, message.value)
+        return letters
+
+
+class ScaleTicks(KeyedBroadcastProcessFunction):
+    """Tick messages in, ``(channel, viewed ticks)`` out; commands that switch models broadcast."""
 
     def __init__(self, settings: JobSettings) -> None:
         self._settings = settings
 
     def open(self, runtime_context: RuntimeContext) -> None:
-        """Read the model folder; state is read with the first tick of a channel."""
-        self._model: ModelFolder = read_folder(self._settings.model_dir)
+        """Find the models; state is read with the first tick of a channel."""
+        self._registry = _registry(self._settings)
+        self._shelf = ModelShelf(self._settings.model_dir)
         self._machines: dict[str, TickScaling] = {}
+        self._commands = _Commands(is_switch, self._registry)
         self._thread = PythonThread("scale-ticks")
-        self._state = runtime_context.get_state(ValueStateDescriptor("scaler-v1", Types.PICKLED_BYTE_ARRAY()))
+        self._kept = KeptState(runtime_context, "scaling-v2")
 
-    def process_element(self, value: Any, ctx: KeyedProcessFunction.Context) -> Iterator[Any]:
+    def process_element(self, value: Any, ctx: KeyedBroadcastProcessFunction.ReadOnlyContext) -> Iterator[Any]:
         """Scale one message."""
-        message = message_of(value)
-        key = ctx.get_current_key()
+        message, key = message_of(value), ctx.get_current_key()
         if key not in self._machines:
-            kept = self._state.value()
-            self._machines[key] = TickScaling(self._model, None if kept is None else bytes(kept))
-        machine = self._machines[key]
-        scaled, letters = self._thread.call(machine.apply, message.value, message.place)
-        for letter in letters:
+            snapshot, entries = self._kept.read()
+            self._machines[key] = self._thread.call(
+                TickScaling,
+                self._shelf,
+                epoch=self._settings.epoch,
+                snapshot=snapshot,
+                entries=entries,
+                registry=self._registry,
+            )
+        switches = self._commands.known(ctx.get_broadcast_state(SWITCHES))
+        scaled = self._thread.call(self._machines[key].apply, message.value, message.place, switches)
+        self._kept.keep(scaled.kept)
+        for letter in scaled.letters:
             yield SCALE_LETTERS, Row(*letter)
-        if scaled is not None:
-            self._state.update(machine.state())
-            yield Row(message.key, scaled)
+        for alert in scaled.alerts:
+            yield SCALE_ALERTS, Row(*alert)
+        for viewed in scaled.viewed:
+            yield Row(message.key, viewed)
+
+    def process_broadcast_element(self, value: Any, ctx: KeyedBroadcastProcessFunction.Context) -> Iterator[Any]:
+        """Learn a switch of models; TrackRisk reads the same topic and tells what cannot be read."""
+        self._commands.learn(value, ctx.get_broadcast_state(SWITCHES))
+        yield from ()
 
 
 class TrackRisk(KeyedBroadcastProcessFunction):
-    """``(channel, scaled ticks, scores)`` in, ``(instrument, risk state)`` out; alerts and dead letters on the side."""
+    """``(channel, viewed ticks, scores)`` in, ``(channel, tracked ticks)`` out; alerts and dead letters on the side."""
 
     def __init__(self, settings: JobSettings) -> None:
         self._settings = settings
 
     def open(self, runtime_context: RuntimeContext) -> None:
-        """Read the model folder; releases come from the broadcast state with the first message."""
-        url = self._settings.schema_registry_url
-        self._registry = ConfluentRegistry(url) if url else None
-        self._model: ModelFolder = read_folder(self._settings.model_dir)
+        """Find the models; releases come from the broadcast state with the first message."""
+        self._registry = _registry(self._settings)
+        self._shelf = ModelShelf(self._settings.model_dir)
         self._tracking = TrackerSettings(self._settings.epoch, self._settings.state_heartbeat_ms * NS_PER_MS)
         self._machines: dict[str, RiskScoring] = {}
-        self._releases: list[RiskCommand] | None = None
-        self._state = runtime_context.get_state(ValueStateDescriptor("tracker-v1", Types.PICKLED_BYTE_ARRAY()))
+        self._commands = _Commands(is_release, self._registry)
+        self._thread = PythonThread("track-risk")
+        self._kept = KeptState(runtime_context, "tracking-v2")
+        metrics = runtime_context.get_metrics_group()
+        self._entered = {tier: metrics.counter(f"entered_{tier.name.lower()}") for tier in Tier if tier}
+        self._flapped = {tier: metrics.counter(f"flapped_{tier.name.lower()}") for tier in Tier if tier}
 
     def process_element(self, value: Any, ctx: KeyedBroadcastProcessFunction.ReadOnlyContext) -> Iterator[Any]:
         """Track one message."""
         key = ctx.get_current_key()
         if key not in self._machines:
-            kept = self._state.value()
-            raw = None if kept is None else bytes(kept)
-            self._machines[key] = RiskScoring(self._model, self._tracking, raw, registry=self._registry)
+            snapshot, entries = self._kept.read()
+            self._machines[key] = self._thread.call(
+                RiskScoring,
+                self._shelf,
+                self._tracking,
+                snapshot=snapshot,
+                entries=entries,
+                registry=self._registry,
+            )
         machine = self._machines[key]
-        releases = self._known(ctx.get_broadcast_state(RELEASES))
-        # On the task's own thread: this machine touches neither Arrow nor ONNX Runtime.
-        outcome = machine.apply(bytes(value[1]), bytes(value[2]), releases)
-        self._state.update(machine.state())
+        releases = self._commands.known(ctx.get_broadcast_state(RELEASES))
+        outcome = self._thread.call(machine.apply, bytes(value[1]), bytes(value[2]), releases)
+        self._kept.keep(outcome.kept)
+        if outcome.alerts:
+            self._count()
         for alert in outcome.alerts:
             yield ALERTS, Row(*alert)
+        if outcome.tracked is not None:
+            yield Row(bytes(value[0]), outcome.tracked)
+
+    def process_broadcast_element(self, value: Any, ctx: KeyedBroadcastProcessFunction.Context) -> Iterator[Any]:
+        """Learn a release."""
+        for letter in self._commands.learn(value, ctx.get_broadcast_state(RELEASES)):
+            yield TRACK_LETTERS, Row(*letter)
+
+    def _count(self) -> None:
+        """Bring the metrics up to what the machines count; a tier changes with an alert only."""
+        use = sum((machine.use() for machine in self._machines.values()), TierUse())
+        for tier, counter in self._entered.items():
+            counter.inc(max(0, use.entered[tier] - counter.get_count()))
+        for tier, counter in self._flapped.items():
+            counter.inc(max(0, use.flapped[tier] - counter.get_count()))
+
+
+class RaiseTogether(KeyedProcessFunction):
+    """``(channel, tracked ticks)`` of all channels in, ``(instrument, risk state)`` out; alerts on the side."""
+
+    def __init__(self, settings: JobSettings) -> None:
+        self._settings = settings
+
+    def open(self, runtime_context: RuntimeContext) -> None:
+        """Find the models; state is read with the first message."""
+        self._registry = _registry(self._settings)
+        self._shelf = ModelShelf(self._settings.model_dir)
+        self._machine: MarketRisk | None = None
+        self._thread = PythonThread("raise-together")
+        self._state = runtime_context.get_state(ValueStateDescriptor("market-v1", Types.PICKLED_BYTE_ARRAY()))
+
+    def process_element(self, value: Any, ctx: KeyedProcessFunction.Context) -> Iterator[Any]:
+        """Pass one message's states on, raised where their channel or the market asks for it."""
+        del ctx
+        if self._machine is None:
+            kept = self._state.value()
+            self._machine = self._thread.call(
+                MarketRisk,
+                self._start,
+                epoch=self._settings.epoch,
+                state=None if kept is None else bytes(kept),
+                registry=self._registry,
+            )
+        outcome = self._thread.call(self._machine.apply, bytes(value[1]))
+        self._state.update(self._machine.state())
+        for alert in outcome.alerts:
+            yield MARKET_ALERTS, Row(*alert)
         for state in outcome.states:
             yield Row(*state)
 
-    def process_broadcast_element(self, value: Any, ctx: KeyedBroadcastProcessFunction.Context) -> Iterator[Any]:
-        """Learn a command; only releases matter here."""
-        message = message_of(value)
-        command, letters = read_command(message.value, message.place, self._registry)
-        for letter in letters:
-            yield TRACK_LETTERS, Row(*letter)
-        if command is not None and command.kind is CommandKind.RELEASE:
-            releases = ctx.get_broadcast_state(RELEASES)
-            known = self._known(releases)
-            if command.command_id not in {c.command_id for c in known}:
-                known.append(command)
-                releases.put(command.command_id, message.value)
+    def _start(self, name: str) -> SystemicStart | None:
+        return self._shelf(name).systemic
 
-    def _known(self, kept: Any) -> list[RiskCommand]:
-        if self._releases is None:
-            read = (read_command(bytes(raw), _STATE, self._registry)[0] for _, raw in kept.items())
-            self._releases = [command for command in read if command is not None]
-        return self._releases
+
+def _registry(settings: JobSettings) -> ConfluentRegistry | None:
+    return ConfluentRegistry(settings.schema_registry_url) if settings.schema_registry_url else None

@@ -14,12 +14,12 @@ import numpy.typing as npt
 from models.detectors.interface import Arrays
 from models.detectors.linear import widened
 from models.detectors.views import F32, F64, Ids, ViewedBlock, Views
-from models.inference import load_session
+from models.serving.network import INPUT_CLIP
+from models.serving.session import load_session
 
 Train = Callable[[F32, npt.NDArray[np.int64], int], bytes]
 """``(n, WINDOW, features)`` windows, ``(n,)`` instrument numbers from 1, seed → ONNX bytes."""
 
-INPUT_CLIP: Final = 8.0
 WINDOWS_MAX: Final = 60_000
 """Windows that training sees, drawn evenly from the past."""
 
@@ -50,15 +50,17 @@ class VaeLikelihood:
         self.use(self._train(windows[kept], self._number(ids[kept]), seed))
 
     def use(self, onnx: bytes) -> None:
-        """Use a trained network.
+        """Use a trained network; it is loaded when it is first asked, which a job that asks elsewhere never does."""
+        self.onnx, self._session = onnx, None
+
+    def parts(self, views: Views) -> F64:
+        """Return ``(k, viewed features)`` parts.
 
         Raises:
             ModelError: The network cannot be loaded.
         """
-        self.onnx, self._session = onnx, load_session(onnx, "the window VAE")
-
-    def parts(self, views: Views) -> F64:
-        """Return ``(k, viewed features)`` parts."""
+        if self._session is None:
+            self._session = load_session(self.onnx, "the window VAE")
         clipped = np.clip(views.window, -INPUT_CLIP, INPUT_CLIP)
         (parts,) = self._session.run(None, {"z": clipped, "instrument": self._number(views.instrument_id)})
         return widened(parts)

@@ -1,7 +1,6 @@
 """The machines of the jobs: restore equality at any cut, dead letters with their place."""
 
 import dataclasses
-from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -11,10 +10,6 @@ from feeds.framing import frames_of
 from feeds.merging import with_signals
 from feeds.simulator.session import simulate
 from jobs.machines.channel_features import ChannelFeatures, FrameOutcome
-from jobs.machines.channel_risk import RiskScoring, TickScaling
-from models.folder import read_folder
-from models.inference import SimpleScorer, score_bytes
-from models.risk import TrackerSettings
 from schemas import codec, topics
 from schemas.errors import Place
 from schemas.frames import SignalFrame, decode_frame, encode_frame
@@ -23,7 +18,6 @@ from schemas.signals import Signal, SignalKind
 from schemas.units import NS_PER_MS, NS_PER_S
 
 PLACE = Place(topics.MARKET_FRAMES, 0, 41)
-DEFAULT = Path(__file__).parents[2] / "models" / "default"
 
 
 @pytest.fixture(scope="module")
@@ -128,30 +122,3 @@ def test_gap_leaves_a_dead_letter_that_says_what_was_expected(raw_frames: list[b
 
 def test_frame_under_the_key_of_another_channel_is_refused(raw_frames: list[bytes]) -> None:
     assert letter_of(ChannelFeatures("OTHER", epoch=1).apply(raw_frames[0], PLACE)).cause == "wrong_key"
-
-
-def test_risk_steps_survive_a_restart_between_any_two_messages(raw_frames: list[bytes]) -> None:
-    model, settings = read_folder(DEFAULT), TrackerSettings(1, 1_000_000_000)
-    features = ChannelFeatures("SIM", epoch=1)
-    messages = [t for raw in raw_frames if (t := features.apply(raw, PLACE).ticks)]
-
-    def run(*, restart: bool) -> list[bytes]:
-        scaling, scoring, out = TickScaling(model, None), RiskScoring(model, settings, None), []
-        for message in messages:
-            if restart:
-                scaling, scoring = TickScaling(model, scaling.state()), RiskScoring(model, settings, scoring.state())
-            scaled, letters = scaling.apply(message, Place(topics.FEATURES_TICKS))
-            assert scaled is not None
-            assert not letters
-            outcome = scoring.apply(scaled, score_bytes(scaled, model, SimpleScorer("m")), [])
-            out += [value for _, value in outcome.states + outcome.alerts]
-        return out
-
-    assert run(restart=True) == run(restart=False)
-
-
-def test_ticks_that_cannot_be_read_become_dead_letters() -> None:
-    scaled, letters = TickScaling(read_folder(DEFAULT), None).apply(b"junk", Place(topics.FEATURES_TICKS, 3, 9))
-    letter = cast("DeadLetter", codec.decode(topics.DEAD_LETTERS, letters[0][1]))
-    assert scaled is None
-    assert (letter.source, letter.topic, letter.partition, letter.offset) == ("score_risk", topics.FEATURES_TICKS, 3, 9)

@@ -23,7 +23,7 @@ def example(topic: str, path: str) -> codec.Record:
     return codec.from_plain(topic, json.loads((ROOT / topic / "examples" / path).read_text()))
 
 
-STATE = replace(cast("RiskState", example(topics.RISK_STATES, "v1/high_alert.json")), ref_price=100_000_000_000)
+STATE = replace(cast("RiskState", example(topics.RISK_STATES, "v2/high_alert.json")), ref_price=100_000_000_000)
 ORDER = OrderRequest(
     order_id="market-200",
     account_id="DESK-1",

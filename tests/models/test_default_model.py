@@ -7,9 +7,11 @@ import pytest
 from deploy.training import simulated_ticks
 from feeds.simulator.scenario import Scenario, load_scenario
 from models.folder import ModelFolder, read_folder
-from models.inference import LocalScorer
+from models.inference import score
 from models.risk import RiskTracker, TrackerSettings
-from models.scaling import Scaler
+from models.serving.local import LocalWindowScorer
+from models.serving.network import read_network
+from models.viewing import ChannelViews
 from schemas.records import RiskState, Tier
 from schemas.ticks import Ticks
 from schemas.units import NS_PER_S
@@ -22,15 +24,18 @@ EVERY_TICK = TrackerSettings(epoch=0, heartbeat_ns=1)
 
 
 def replay(messages: list[Ticks], model: ModelFolder, *, restart_at: int | None = None) -> list[RiskState]:
-    scaler, tracker = Scaler(model.priors), RiskTracker(model, EVERY_TICK)
-    scorer = LocalScorer(model.path, model.model_id)
+    views, tracker = ChannelViews(model, "default"), RiskTracker(lambda _: model, EVERY_TICK)
+    found = read_network(model.path)
+    network = None if found is None else LocalWindowScorer(found)
     states: list[RiskState] = []
     for number, ticks in enumerate(messages):
         if number == restart_at:
-            scaler = Scaler.from_bytes(scaler.to_bytes(), model.priors)
-            tracker = RiskTracker.from_bytes(tracker.to_bytes(), model, EVERY_TICK)
-        scaled = scaler.step(ticks)
-        states += tracker.step(scaled, scorer.score(scaled), [])[0]
+            views = ChannelViews.from_bytes(views.to_bytes(), model, "default")
+            tracker = RiskTracker.from_bytes(tracker.to_bytes(), lambda _: model, EVERY_TICK)
+        viewed = views.step(ticks)
+        ids, rows = viewed.ticks.instrument_id, viewed.views.opined
+        scores = score(network, model.model_id, windows=viewed.views.window, ids=ids, rows=rows)
+        states += tracker.step(viewed, scores, []).states
     return states
 
 

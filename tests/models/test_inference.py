@@ -1,157 +1,120 @@
-"""Scoring: the committed network, the simple stack, and the fallback that always answers."""
+"""The SQL function's body: an answer always comes, says whose it is, and networks are opened once and closed in time."""
 
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from features.spec import SCORED_NAMES
-from models.folder import ModelError, ModelFolder, read_folder
-from models.inference import FallbackScorer, LocalScorer, SimpleScorer, score_bytes
-from models.scaling import Scaler
-from models.wire import ScaledTicks, Scores, decode_scores, encode_scaled
+from models.detectors.views import F32, Ids
+from models.folder import ModelFolder
+from models.inference import OPEN_MAX, OpenNetworks, score_bytes
+from models.model_files import ModelError
+from models.serving.interface import ServingCounts, WindowScorer
+from models.viewed import encode_viewed
+from models.wire import decode_scores
 from schemas.errors import MessageError
 from schemas.ticks import Ticks, encode_ticks
+from tests.models.test_wire import viewed
 
 COUNT = len(SCORED_NAMES)
-DEFAULT = Path(__file__).parents[2] / "models" / "default"
 Make = Callable[..., Ticks]
 
 
-class Broken:
-    def score(self, ticks: ScaledTicks) -> Scores:
-        raise RuntimeError("no answer")
+class Given:
+    """Says the newest tick's squares; nothing when told so."""
+
+    def __init__(self, *, silent: bool = False) -> None:
+        self.silent, self.closed, self.trouble = silent, False, ""
+        self._counts = ServingCounts()
+
+    @property
+    def counts(self) -> ServingCounts:
+        return self._counts
+
+    def score(self, windows: F32, instrument_id: Ids) -> F32 | None:
+        assert len(windows) == len(instrument_id)
+        if self.silent:
+            self._counts.errors += 1
+            return None
+        self._counts.answers += 1
+        return np.asarray(windows[:, -1] ** 2)
+
+    def close(self) -> None:
+        self.closed = True
 
 
-class NotANumber:
-    def score(self, ticks: ScaledTicks) -> Scores:
-        rows = len(ticks.tick_ns)
-        return Scores("m", degraded=False, error=np.full(rows, np.nan), share=np.zeros((rows, COUNT), np.float32))
+def networks(scorer: WindowScorer | None) -> OpenNetworks:
+    return OpenNetworks(lambda name: (f"id of {name}", scorer))
 
 
-def scaled(rows: int = 4, seed: int = 1) -> ScaledTicks:
-    rng = np.random.Generator(np.random.PCG64(seed))
-    z = rng.normal(size=(rows, COUNT)).astype(np.float32)
-    whole = np.arange(rows) != 1  # the second row is not scored
-    z[~whole] = 0
-    ids = np.arange(rows, dtype=np.uint32)
-    zeros = np.zeros(rows, np.int64)
-    return ScaledTicks("SIM", zeros, ids, zeros.astype(np.uint32), zeros, z.astype(np.float64), z, whole)
+def unused() -> tuple[str, ModelFolder]:
+    raise AssertionError("viewed ticks name their model")
 
 
-@pytest.fixture(scope="module")
-def default() -> ModelFolder:
-    return read_folder(DEFAULT)
+def test_rows_with_an_opinion_get_the_networks_parts_and_others_none() -> None:
+    ticks = viewed(4)
+    found = decode_scores(score_bytes(encode_viewed(ticks), networks(Given()), unused))
+    assert (found.model_id, found.degraded) == ("id of default", False)
+    assert np.array_equal(found.parts[1::2], ticks.views.window[1::2, -1] ** 2)
+    assert not found.parts[::2].any()
 
 
-@pytest.fixture(scope="module")
-def local(default: ModelFolder) -> LocalScorer:
-    return LocalScorer(default.path, default.model_id)
+@pytest.mark.parametrize("scorer", [Given(silent=True), None], ids=["no answer", "no network"])
+def test_without_an_answer_the_scores_say_so(scorer: Given | None) -> None:
+    found = decode_scores(score_bytes(encode_viewed(viewed(4)), networks(scorer), unused))
+    assert found.degraded
+    assert found.parts.shape == (4, COUNT)
 
 
-def test_shares_of_a_scored_row_sum_to_one_and_others_are_zero(local: LocalScorer) -> None:
-    scores = local.score(scaled())
-    assert scores.share.sum(axis=1) == pytest.approx([1, 0, 1, 1], abs=1e-5)
-    assert (scores.error > 0).tolist() == [True, False, True, True]
-    assert not scores.degraded
+def test_no_rows_with_an_opinion_ask_nobody() -> None:
+    ticks, scorer = viewed(4), Given()
+    cold = replace(ticks, views=replace(ticks.views, opined=np.zeros(4, np.bool_)))
+    assert not decode_scores(score_bytes(encode_viewed(cold), networks(scorer), unused)).degraded
+    assert scorer.counts.answers == 0
 
 
-def test_rows_score_the_same_alone_and_together(local: LocalScorer) -> None:
-    ticks = scaled()
-    together = local.score(ticks).error
-    for row in range(4):
-        one = slice(row, row + 1)
-        alone = ScaledTicks(
-            "SIM", *(getattr(ticks, n)[one] for n in ScaledTicks.__dataclass_fields__ if n != "channel_id")
-        )
-        assert local.score(alone).error[0] == pytest.approx(together[row], rel=1e-5)
-
-
-def test_no_rows_give_no_scores(local: LocalScorer) -> None:
-    assert len(local.score(scaled(0)).error) == 0
-    assert len(SimpleScorer("m").score(scaled(0)).error) == 0
-
-
-# The spread of a calm simulated book jumps by this much now and then, so alone it is rightly no alarm.
-@pytest.mark.parametrize("feature", [name for name in SCORED_NAMES if not name.startswith("spread")])
-@pytest.mark.parametrize("z", [-20.0, 20.0])
-def test_network_never_explains_one_wild_feature_away(
-    default: ModelFolder, local: LocalScorer, feature: str, z: float
-) -> None:
-    ticks = scaled()
-    ticks.z[0] = 0
-    ticks.z[0, SCORED_NAMES.index(feature)] = z
-    u = (np.log(local.score(ticks).error[0]) - default.tail.location) / default.tail.scale
-    assert -np.log10(default.tail.p(u)) > default.levels.enter[1]
-
-
-def test_simple_stack_scores_the_largest_deviation() -> None:
-    ticks = scaled()
-    ticks.z[0] = 0
-    ticks.z[0, 3] = -4
-    scores = SimpleScorer("m").score(ticks)
-    assert scores.degraded
-    assert scores.error[0] == 16
-    assert scores.share[0, 3] == 1
-
-
-@pytest.mark.parametrize("back_end", [Broken(), NotANumber()])
-def test_back_end_without_an_answer_gives_the_simple_stacks(back_end: Broken | NotANumber) -> None:
-    scorer = FallbackScorer(back_end, SimpleScorer("m"))
-    scores = scorer.score(scaled())
-    assert scores.degraded
-    assert scorer.degraded_count == 1
-    assert (scores.error == SimpleScorer("m").score(scaled()).error).all()
-
-
-def test_back_end_with_an_answer_is_left_alone(local: LocalScorer) -> None:
-    scorer = FallbackScorer(local, Broken())
-    assert not scorer.score(scaled()).degraded
-    assert scorer.degraded_count == 0
-
-
-def test_sql_function_takes_scaled_ticks_and_raw_tick_messages(
-    default: ModelFolder, local: LocalScorer, make_ticks: Make
-) -> None:
+def test_plain_tick_messages_are_scaled_by_the_model_in_force(model: ModelFolder, make_ticks: Make) -> None:
     values = np.random.Generator(np.random.PCG64(2)).random((120, 1, COUNT)) * 3
-    message = make_ticks(values)
-    from_raw = decode_scores(score_bytes(encode_ticks(message), default, local))
-    from_scaled = decode_scores(score_bytes(encode_scaled(Scaler(default.priors).step(message)), default, local))
-    assert from_raw.error.tobytes() == from_scaled.error.tobytes()
-    assert from_raw.error.any()
-    assert from_raw.model_id == default.model_id
+    raw = encode_ticks(make_ticks(values))
+    found = decode_scores(score_bytes(raw, networks(Given()), lambda: ("default", model)))
+    assert found.parts.shape == (120, COUNT)
+    assert found.parts[-1].any()
 
 
-def test_sql_function_refuses_other_bytes_and_other_features(
-    default: ModelFolder, local: LocalScorer, make_ticks: Make
-) -> None:
+def test_other_bytes_and_other_features_are_refused(model: ModelFolder, make_ticks: Make) -> None:
     with pytest.raises(MessageError):
-        score_bytes(b"nothing of ours", default, local)
+        score_bytes(b"nothing of ours", networks(Given()), unused)
     other = make_ticks(np.zeros((1, 1, COUNT)), spec_hash="f" * 16)
     with pytest.raises(MessageError, match="wrong_features"):
-        score_bytes(encode_ticks(other), default, local)
+        score_bytes(encode_ticks(other), networks(Given()), lambda: ("default", model))
 
 
-def test_folder_without_network_or_with_a_damaged_one_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"model\.onnx"):
-        LocalScorer(tmp_path, "m")
-    (tmp_path / "model.onnx").write_bytes(b"damaged")
-    with pytest.raises(ModelError, match=r"model\.onnx"):
-        LocalScorer(tmp_path, "m")
+def test_networks_are_opened_once_and_the_oldest_is_closed() -> None:
+    opened: dict[str, Given] = {}
+
+    def open_one(name: str) -> tuple[str, WindowScorer | None]:
+        opened[name] = Given()
+        return name, opened[name]
+
+    held = OpenNetworks(open_one)
+    for name in ("a", "b", "a", "c", "a"):
+        held.of(name)
+    assert list(opened) == ["a", "b", "c"]
+    assert [one.closed for one in opened.values()] == [False, True, False]
+    assert OPEN_MAX == 2
 
 
-def test_folder_trained_on_other_features_is_refused(tmp_path: Path) -> None:
-    text = (DEFAULT / "model.json").read_text()
-    hash_ = read_hash(text)
-    (tmp_path / "model.json").write_text(text.replace(hash_, "0" * 16))
-    with pytest.raises(ModelError, match="train again"):
-        read_folder(tmp_path)
+def test_folder_that_cannot_be_used_is_no_network() -> None:
+    def broken(name: str) -> tuple[str, WindowScorer | None]:
+        raise ModelError(f"{name}: damaged")
+
+    assert OpenNetworks(broken).of("bad") == ("bad", None)
 
 
-def test_committed_model_is_small() -> None:
-    assert sum(path.stat().st_size for path in DEFAULT.iterdir()) <= 200_000
-
-
-def read_hash(text: str) -> str:
-    return text.split('"spec_hash": "')[1][:16]
+def test_counts_are_those_of_all_open_networks() -> None:
+    held = networks(Given())
+    for name in ("a", "b"):
+        score_bytes(encode_viewed(replace(viewed(4), model=name)), held, unused)
+    assert held.counts().answers == 4  # one value behind both names, counted for each

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.spec import FEATURE_NAMES, FEATURES, SCORED, SCORED_NAMES
-from models.folder import ModelFolder
 from models.scaling import WARMUP_TICKS, WINDOW_TICKS, Z_MAX, Prior, Scaler, transform
 from schemas.events import TickStatus
 from schemas.ticks import Ticks
@@ -40,8 +39,8 @@ def test_transform_undoes_what_the_spec_says_and_keeps_nulls() -> None:
     assert np.isfinite(transform(np.full((1, COUNT), np.inf))).all()
 
 
-def test_known_instrument_is_scored_once_its_windows_are_filled(model: ModelFolder, make_ticks: Make) -> None:
-    scored = Scaler(model.priors).step(make_ticks(calm(WINDOW_TICKS + 5, 2))).scored
+def test_known_instrument_is_scored_once_its_windows_are_filled(priors: dict[int, Prior], make_ticks: Make) -> None:
+    scored = Scaler(priors).step(make_ticks(calm(WINDOW_TICKS + 5, 2))).scored
     assert not scored[:WINDOW_TICKS].any()
     assert scored[WINDOW_TICKS:].all()
 
@@ -74,18 +73,18 @@ def test_feature_that_training_never_saw_warms_up_although_the_instrument_is_kno
     assert scaled.z[-1, 4] != 0
 
 
-def test_null_scores_zero_and_does_not_move_the_ruler(model: ModelFolder, make_ticks: Make) -> None:
+def test_null_scores_zero_and_does_not_move_the_ruler(priors: dict[int, Prior], make_ticks: Make) -> None:
     values = calm(WINDOW_TICKS + 10, 6)
     values[WINDOW_TICKS:, 0, 3] = np.nan
-    with_null, without = Scaler(model.priors), Scaler(model.priors)
+    with_null, without = Scaler(priors), Scaler(priors)
     z = with_null.step(make_ticks(values)).z
     without.step(make_ticks(values[:WINDOW_TICKS]))
     assert not z[WINDOW_TICKS:, 3].any()
     assert with_null.ruler(1).location[3] == without.ruler(1).location[3]
 
 
-def test_stale_rows_are_neither_scored_nor_learned_from(model: ModelFolder, make_ticks: Make) -> None:
-    scaler = Scaler(model.priors)
+def test_stale_rows_are_neither_scored_nor_learned_from(priors: dict[int, Prior], make_ticks: Make) -> None:
+    scaler = Scaler(priors)
     scaler.step(make_ticks(calm(200, 7)))
     before = scaler.ruler(1).location
     stale = scaler.step(make_ticks(calm(10, 8) * 50, first=201, status=int(TickStatus.STALE)))
@@ -94,8 +93,10 @@ def test_stale_rows_are_neither_scored_nor_learned_from(model: ModelFolder, make
     assert (scaler.ruler(1).location == before).all()
 
 
-def test_crisis_of_15_s_moves_the_ruler_by_less_than_a_fifth_of_a_scale(model: ModelFolder, make_ticks: Make) -> None:
-    scaler = Scaler(model.priors)
+def test_crisis_of_15_s_moves_the_ruler_by_less_than_a_fifth_of_a_scale(
+    priors: dict[int, Prior], make_ticks: Make
+) -> None:
+    scaler = Scaler(priors)
     scaler.step(make_ticks(calm(200, 9)))
     before = scaler.ruler(1)
     z = scaler.step(make_ticks(np.full((150, 1, COUNT), 1e12), first=201)).z
@@ -105,9 +106,9 @@ def test_crisis_of_15_s_moves_the_ruler_by_less_than_a_fifth_of_a_scale(model: M
     assert (after.scale / before.scale < 1.05).all()
 
 
-def test_ticks_seen_before_are_left_out_and_change_nothing(model: ModelFolder, make_ticks: Make) -> None:
+def test_ticks_seen_before_are_left_out_and_change_nothing(priors: dict[int, Prior], make_ticks: Make) -> None:
     message = make_ticks(calm(150, 10, 2), instrument_ids=(1, 2))
-    scaler = Scaler(model.priors)
+    scaler = Scaler(priors)
     scaler.step(message)
     before = scaler.to_bytes()
     assert len(scaler.step(message).tick_ns) == 0
@@ -115,8 +116,8 @@ def test_ticks_seen_before_are_left_out_and_change_nothing(model: ModelFolder, m
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_restored_scaler_goes_on_bit_for_bit(model: ModelFolder, make_ticks: Make, *, known: bool) -> None:
-    priors = model.priors if known else {}
+def test_restored_scaler_goes_on_bit_for_bit(priors: dict[int, Prior], make_ticks: Make, *, known: bool) -> None:
+    priors = priors if known else {}
     scaler = Scaler(priors)
     scaler.step(make_ticks(calm(700, 11, 2), instrument_ids=(1, 2)))
     restored = Scaler.from_bytes(scaler.to_bytes(), priors)
@@ -139,11 +140,11 @@ def test_law_many_messages_and_one_message_give_the_same(cuts: set[int]) -> None
 
 
 @pytest.mark.parametrize("damage", [lambda raw: raw[:-1], lambda raw: raw[:3], lambda raw: b"\xff\xff" + raw[2:]])
-def test_damaged_state_is_refused(model: ModelFolder, make_ticks: Make, damage: Callable[[bytes], bytes]) -> None:
-    scaler = Scaler(model.priors)
+def test_damaged_state_is_refused(priors: dict[int, Prior], make_ticks: Make, damage: Callable[[bytes], bytes]) -> None:
+    scaler = Scaler(priors)
     scaler.step(make_ticks(calm(5, 14)))
     with pytest.raises(ValueError, match="scaler state"):
-        Scaler.from_bytes(damage(scaler.to_bytes()), model.priors)
+        Scaler.from_bytes(damage(scaler.to_bytes()), priors)
 
 
 def _maker() -> Make:
@@ -157,11 +158,11 @@ def _maker() -> Make:
     return make
 
 
-def test_features_that_models_do_not_read_change_nothing(model: ModelFolder, make_ticks: Make) -> None:
+def test_features_that_models_do_not_read_change_nothing(priors: dict[int, Prior], make_ticks: Make) -> None:
     values = calm(120, 15)
     rest = np.random.Generator(np.random.PCG64(16)).normal(size=(120, 1, len(FEATURES) - COUNT)) * 1e6
-    with_rest = Scaler(model.priors).step(make_ticks(np.concatenate([values, rest], axis=2)))
-    without = Scaler(model.priors).step(make_ticks(values))
+    with_rest = Scaler(priors).step(make_ticks(np.concatenate([values, rest], axis=2)))
+    without = Scaler(priors).step(make_ticks(values))
     assert with_rest.z.tobytes() == without.z.tobytes()
     assert with_rest.values.tobytes() == without.values.tobytes()
     assert FEATURE_NAMES[:COUNT] == SCORED_NAMES

@@ -103,7 +103,7 @@ def test_bytes_without_a_frame_are_refused(raw: bytes) -> None:
 
 
 def test_every_truncation_of_a_state_is_refused() -> None:
-    topic, state = _load(codec.SCHEMA_ROOT / "risk.states/examples/v1/high_alert.json")
+    topic, state = _load(codec.SCHEMA_ROOT / "risk.states/examples/v2/high_alert.json")
     raw = codec.encode(topic, state)
     for cut in range(10, len(raw)):
         with pytest.raises(MessageError, match="bad_avro"):
@@ -118,7 +118,7 @@ def test_unknown_registry_id_is_refused() -> None:
 
 
 def test_value_that_does_not_fit_the_schema_names_the_record() -> None:
-    _, state = _load(codec.SCHEMA_ROOT / "risk.states/examples/v1/high_alert.json")
+    _, state = _load(codec.SCHEMA_ROOT / "risk.states/examples/v2/high_alert.json")
     assert isinstance(state, RiskState)
     broken = dataclasses.replace(state, tick_ns="soon")  # type: ignore[arg-type]
     with pytest.raises(MessageError, match="bad_record: RiskState"):

@@ -9,7 +9,7 @@ import torch
 from models.detectors.vae import VaeLikelihood
 from models.detectors.views import WINDOW, ViewedBlock
 from models.export import TOLERANCE, export_window
-from models.folder import ModelError
+from models.model_files import ModelError
 from models.net import WINDOW_LATENT, WindowVae
 from models.train import WindowTraining, train_window_vae
 from tests.models.detectors.made import COUNT, viewed, views
@@ -104,5 +104,7 @@ def test_same_seed_gives_the_same_bytes_and_they_can_be_loaded_again(measure: Va
 
 
 def test_bytes_that_are_no_network_are_refused() -> None:
+    loaded = VaeLikelihood(train)
+    loaded.use(b"nothing")
     with pytest.raises(ModelError, match="window VAE"):
-        VaeLikelihood(train).use(b"nothing")
+        loaded.parts(next(session(5, 9).pieces()))

@@ -1,0 +1,1 @@
+"""Where the network is asked: in this process, or on an inference server within a deadline."""
