@@ -15,7 +15,7 @@ SERVING  := build/serving-venv
 PEERS_WITHOUT := pyside6 pyside6-addons pyside6-essentials shiboken6 pyqtgraph qdarkstyle qtpy
 NATIVE   := $(wildcard features/native/*.[ch] gate/native/*.h gate/native/*/*.[ch])
 
-.PHONY: demo test check unit integration fuzz bench bench-peers serving-env embed model locks jars setup train-setup clean help
+.PHONY: demo test check unit integration fuzz bench bench-peers serving-env embed model results locks jars setup train-setup clean help
 
 help:  ## list the commands
 	grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -68,6 +68,9 @@ $(EMBED)/embed: gate/native/example/embed.c $(EMBED)/libtidegate_gate.a
 
 model: $(STAMPS)/dev $(STAMPS)/build  ## rebuild the committed default model from its seed
 	$(PY) -m deploy.build_default_model --seed 7
+
+results: $(STAMPS)/build  ## rewrite README's table of the evaluation from benchmarks/results
+	$(TIDEGATE) results
 
 train-setup: $(STAMPS)/dev $(STAMPS)/build  ## what `tidegate train` needs beyond the runtime: torch and its exporter
 

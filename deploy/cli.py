@@ -17,6 +17,7 @@ COMMANDS: Final = {
     "stress-suite": "Write the simulated crises and hard negatives.",
     "stress-benchmark": "Put detectors side by side on simulated crises.",
     "backtest": "Put detectors side by side on recorded days, walking forward.",
+    "results": "Rewrite README's table of the evaluation from kept results.",
     "features": "Ask which features say anything about what comes.",
     "query": "Ask the history in SQL.",
     "watch": "Follow the tiers live.",

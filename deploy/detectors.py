@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Final
 
-from models.evaluation.benchmark import Comparison, Entry, Lineup, Result
+from models.evaluation.benchmark import Comparison, Result
 from models.evaluation.protocol import Detector, load
+from models.evaluation.scored import Entry, Lineup
 
 BASELINES: Final = (
     "models.baselines.volatility:VolatilityOnly",
@@ -12,6 +13,14 @@ BASELINES: Final = (
     "models.baselines.cusum:DepthCusum",
     "models.baselines.vpin:Vpin",
 )
+TAPE_BASELINES: Final = (
+    "models.baselines.tape:TapeVolatility",
+    "models.baselines.tape:TapePace",
+    "models.baselines.tape:TapeSide",
+    "models.baselines.tape:TapeLargest",
+    "models.baselines.vpin:Vpin",
+)
+"""Where no book was recorded: what trades alone can tell."""
 OWN_BASELINES: Final = frozenset({"pca"})
 DUELS: Final = (
     ("erosion_stack_vae", "erosion_stack"),
@@ -25,8 +34,13 @@ SHIPPED: Final[str | None] = "erosion_stack"
 """Name of the detector that ``score_risk`` runs; None: the best of the comparison."""
 
 
-def lineup(others: Sequence[str], *, own: bool = True) -> Lineup:
+def lineup(others: Sequence[str], *, own: bool = True, tape: bool = False) -> Lineup:
     """Return what makes all who take part; each of ``others``, ``module:Class``, is loaded once to see that it can be.
+
+    Args:
+        others: Who joins.
+        own: With those that come with Tidegate.
+        tape: No book was recorded: the baselines are those of trades.
 
     Raises:
         DetectorError: One cannot be loaded.
@@ -36,7 +50,7 @@ def lineup(others: Sequence[str], *, own: bool = True) -> Lineup:
 
     def made() -> list[Entry]:
         return [
-            *(Entry(load(place), "baseline") for place in BASELINES),
+            *(Entry(load(place), "baseline") for place in (TAPE_BASELINES if tape else BASELINES)),
             *(
                 Entry(one, "baseline" if one.name in OWN_BASELINES else "detector")
                 for one in (own_detectors() if own else ())

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from deploy.tape_blocks import TradePrices
 from deploy.training import ticks_of
 from feeds.formats import open_recording
 from feeds.framing import frames_of
@@ -24,6 +25,9 @@ WHOLE_BOOKS = frozenset({"databento", "itch"})
 
 CLIP_SHARE_MIN = 0.98
 """With a clip's cost unknown more often than this, half the spread stands for it: a gap ends calm for half a minute."""
+
+TAPES = frozenset({"tape"})
+"""Formats without a book: prices come from trades, and cost is not to be known."""
 
 NEW_YORK = ZoneInfo("America/New_York")
 REGULAR_HOURS_S = {"consolidated": (9.5 * 3600, 16 * 3600)}
@@ -42,8 +46,12 @@ def recorded_blocks(form: str, path: Path, *, seconds: float | None = None) -> l
     """
     session = open_recording(form, path)
     until_ns = session.end_ns if seconds is None else session.start_ns + int(seconds * NS_PER_S)
-    frames = frames_of(session.blocks(), session.channel_id, start_ns=session.start_ns, end_ns=session.end_ns)
+    trades = TradePrices()
+    events = trades.watched(session.blocks()) if form in TAPES else session.blocks()
+    frames = frames_of(events, session.channel_id, start_ns=session.start_ns, end_ns=session.end_ns)
     found = blocks_of_ticks(_until(ticks_of(frames, session.channel_id), until_ns), session.channel_id)
+    if form in TAPES:
+        found = [trades.priced(block) for block in found]
     if form in REGULAR_HOURS_S:
         found = [part for block in found for part in _regular(block, *REGULAR_HOURS_S[form])]
     long = [block for block in found if len(block) >= SHORTEST_S * TICKS_PER_S]

@@ -13,6 +13,7 @@ FORMATS: Final = {
     "databento": "feeds.databento.reader",
     "itch": "feeds.itch.reader",
     "lobster": "feeds.lobster.reader",
+    "tape": "feeds.tape.reader",
 }
 """Format → module with ``open_session(path)``; loaded when asked for."""
 

@@ -7,42 +7,24 @@ that detectors compare. *From the past*: the threshold that the calibration part
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 
 from models.evaluation.blocks import TickBlock, Vector
-from models.evaluation.canary import FutureCost, causality_fault, trial_of
+from models.evaluation.calm import CalmUse, calm_use
 from models.evaluation.episodes import Judged, calm_part, days, support_of, threshold_at, threshold_from_past
-from models.evaluation.folds import Split
+from models.evaluation.folds import Judgeable, Split
 from models.evaluation.increment import Increment, increment
 from models.evaluation.intervals import Estimate
 from models.evaluation.measures import RATES_PER_DAY, AtThreshold, at_thresholds, gain, mean_vus_pr
-from models.evaluation.protocol import Detector, scores_of
-from models.evaluation.tier_time import TierUse, levels_from_past, tier_use
+from models.evaluation.scored import Canaries, Lineup, Role, Scored, scored
+from models.evaluation.tier_time import levels_from_past
 from models.evaluation.truth import TRIED, BlockTruth, TruthSettings
 
-Role = Literal["detector", "baseline", "canary"]
 Truth = Callable[[TickBlock], BlockTruth]
 
 HEADLINE_PER_DAY: Final = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A detector that takes part.
-
-    Attributes:
-        detector: New, not fitted yet.
-        role: What the table shows it as.
-    """
-
-    detector: Detector
-    role: Role = "detector"
-
-
-Lineup = Callable[[], Sequence[Entry]]
-"""Makes all who take part, anew for each fold, always in the same order; some may share what they learn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +39,7 @@ class Plan:
         settings: Of the truth, for the report and the buffer of VUS-PR.
         seed: Of everything drawn.
         duels: Names of detectors to compare in pairs, beyond each with the reference.
+        kind: Of the truth: the canaries of another are left out.
     """
 
     name: str
@@ -66,6 +49,7 @@ class Plan:
     settings: TruthSettings
     seed: int = 7
     duels: tuple[tuple[str, str], ...] = ()
+    kind: str = "cost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +82,7 @@ class Result:
         budget_ratio: False alarms of calm time over what was allowed, thresholds from the past.
         vus_pr: Mean over sessions with an event.
         increment: Beyond volume, volatility and spread.
-        tiers: Through the tier machine.
+        tiers: Calm time through the tier machine, levels from the past.
         gain_recall: Over the reference at one false alarm a day, equal rate.
         gain_lead_s: The same of the mean lead.
         tried: Configurations that its maker says were tried to arrive at it.
@@ -112,7 +96,7 @@ class Result:
     budget_ratio: tuple[float, ...]
     vus_pr: Estimate
     increment: Increment
-    tiers: TierUse
+    tiers: CalmUse
     gain_recall: Estimate | None = None
     gain_lead_s: Estimate | None = None
     tried: int = 1
@@ -120,6 +104,21 @@ class Result:
     def headline(self, *, past: bool) -> AtThreshold:
         """Return the measures at one false alarm a day."""
         return (self.from_past if past else self.equal_rate)[RATES_PER_DAY.index(HEADLINE_PER_DAY)]
+
+
+@dataclass(frozen=True, slots=True)
+class EventNote:
+    """One event that was judged, in the order of ``AtThreshold.leads_s``.
+
+    Attributes:
+        session: Name of its block.
+        mechanism: What acted; ``recorded`` where nothing is labelled.
+        impact_ns: Tick at which stress began.
+    """
+
+    session: str
+    mechanism: str
+    impact_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +131,7 @@ class Comparison:
         reference: Whom gains are over: the best baseline, chosen after the fact, to its favour.
         counts: Sessions, events and days judged.
         tried: What was tried → how often.
+        events: What there was to find.
         duels: As the plan asked, of those who took part.
     """
 
@@ -140,21 +140,8 @@ class Comparison:
     reference: str | None
     counts: dict[str, float]
     tried: dict[str, int]
+    events: tuple[EventNote, ...] = field(default=(), repr=False)
     duels: tuple[Duel, ...] = ()
-
-
-@dataclass(slots=True)
-class _Run:
-    """One detector on all splits, before it is measured."""
-
-    name: str
-    role: Role
-    tried: int
-    fault: str | None = None
-    judged: list[Judged] = field(default_factory=list)
-    scores: list[Vector] = field(default_factory=list)
-    past: list[list[Judged]] = field(default_factory=list)
-    split: list[int] = field(default_factory=list)
 
 
 def compare(plan: Plan, lineup: Lineup, *, on_step: Callable[[str], None] | None = None) -> Comparison:
@@ -169,25 +156,21 @@ def compare(plan: Plan, lineup: Lineup, *, on_step: Callable[[str], None] | None
         ValueError: A split too small to calibrate on.
         DetectorError: A detector that does not answer as the protocol has it.
     """
+    return judged_by(plan, scored(plan.splits, lineup, Canaries(plan.settings, plan.seed), on_step=on_step))
+
+
+def judged_by(plan: Plan, runs: Sequence[Scored]) -> Comparison:
+    """Return every row of what ``scored`` gave for ``plan.splits``.
+
+    Raises:
+        ValueError: A split too small to calibrate on.
+    """
     truths = {
         id(one.block): plan.truth(one.block).from_row(one.first_row)
         for s in plan.splits
         for one in (*s.judge, *s.calibrate)
     }
-    runs: list[_Run] = []
-    for number, split in enumerate(plan.splits):
-        present = [*lineup(), *_canaries(plan)]
-        if number == 0:
-            runs = [_Run(one.detector.name, one.role, int(getattr(one.detector, "tried", 1))) for one in present]
-        trial = trial_of(_liveliest(split, truths), plan.seed)
-        for run, entry in zip(runs, present, strict=True):
-            entry.detector.fit(split.learn)
-            _take(run, entry, split, truths=truths, number=number)
-            if number == 0 and entry.role != "canary":
-                run.fault = causality_fault(entry.detector, trial)
-            if on_step is not None:
-                on_step(f"fold {number + 1} of {len(plan.splits)}: {run.name}")
-    ranked = _ranked([_measure(plan, run) for run in runs])
+    ranked = _ranked([_measure(plan, run, truths) for run in runs if run.kind in ("", plan.kind)])
     reference = next((one for one in ranked if one.role == "baseline"), None)
     with_gain = tuple(one if reference is None else _against(one, reference, plan.seed) for one in ranked)
     return Comparison(
@@ -196,36 +179,30 @@ def compare(plan: Plan, lineup: Lineup, *, on_step: Callable[[str], None] | None
         reference=reference.name if reference else None,
         counts=_counts(plan, truths),
         tried=_tried(plan, ranked),
+        events=_events(plan, truths),
         duels=_duels(plan, ranked),
     )
 
 
-def _canaries(plan: Plan) -> list[Entry]:
-    return [Entry(FutureCost(plan.settings, shuffled=one, seed=plan.seed), "canary") for one in (True, False)]
+def _judged(blocks: Sequence[Judgeable], scores: Sequence[Vector], truths: dict[int, BlockTruth]) -> list[Judged]:
+    return [Judged(one.block, truths[id(one.block)], support_of(own)) for one, own in zip(blocks, scores, strict=True)]
 
 
-def _take(run: _Run, entry: Entry, split: Split, *, truths: dict[int, BlockTruth], number: int) -> None:
-    def judged(block: TickBlock, scores: Vector) -> Judged:
-        return Judged(block, truths[id(block)], support_of(scores))
-
-    run.past.append([judged(one.block, scores_of(entry.detector, one.block)) for one in split.calibrate])
-    for one in split.judge:
-        scores = scores_of(entry.detector, one.block)
-        run.judged.append(judged(one.block, scores))
-        run.scores.append(scores)
-        run.split.append(number)
-
-
-def _measure(plan: Plan, run: _Run) -> Result:
-    calm = [calm_part(one) for one in run.judged]
+def _measure(plan: Plan, run: Scored, truths: dict[int, BlockTruth]) -> Result:
+    pasts = [_judged(s.calibrate, own, truths) for s, own in zip(plan.splits, run.past, strict=True)]
+    by_split = [_judged(s.judge, own, truths) for s, own in zip(plan.splits, run.judged, strict=True)]
+    judged = [one for part in by_split for one in part]
+    split_of = [number for number, part in enumerate(by_split) for _ in part]
+    calm = [calm_part(one) for one in judged]
     equal, past, ratios = [], [], []
     for per_day in RATES_PER_DAY:
         level = threshold_at(calm, per_day)
-        equal.append(at_thresholds(run.judged, [level] * len(run.judged), per_day=per_day, seed=plan.seed))
-        of_split = [threshold_from_past(judged, per_day) for judged in run.past]
-        past.append(at_thresholds(run.judged, [of_split[s] for s in run.split], per_day=per_day, seed=plan.seed))
+        equal.append(at_thresholds(judged, [level] * len(judged), per_day=per_day, seed=plan.seed))
+        of_split = [threshold_from_past(one, per_day) for one in pasts]
+        past.append(at_thresholds(judged, [of_split[s] for s in split_of], per_day=per_day, seed=plan.seed))
         ratios.append(past[-1].false_per_day.value / per_day)
-    levels = [levels_from_past(judged) for judged in run.past]
+    levels = [levels_from_past(one, own) for one, own in zip(pasts, run.past, strict=True)]
+    scores = [own for part in run.judged for own in part]
     return Result(
         name=run.name,
         role=run.role,
@@ -233,9 +210,9 @@ def _measure(plan: Plan, run: _Run) -> Result:
         equal_rate=tuple(equal),
         from_past=tuple(past),
         budget_ratio=tuple(ratios),
-        vus_pr=mean_vus_pr(run.judged, plan.settings.horizon_s, plan.seed),
-        increment=increment(run.judged, groups=run.split if plan.sequential else None, seed=plan.seed),
-        tiers=tier_use(calm, run.scores, [levels[number] for number in run.split]),
+        vus_pr=mean_vus_pr(judged, plan.settings.horizon_s, plan.seed),
+        increment=increment(judged, groups=split_of if plan.sequential else None, seed=plan.seed),
+        tiers=calm_use(run.name, calm, scores, levels=[levels[number] for number in split_of], seed=plan.seed),
         tried=run.tried,
     )
 
@@ -271,11 +248,6 @@ def _against(one: Result, reference: Result, seed: int) -> Result:
     return replace(one, gain_recall=recall, gain_lead_s=lead)
 
 
-def _liveliest(split: Split, truths: dict[int, BlockTruth]) -> TickBlock:
-    """Return the block to try causality on: the judged one with most events."""
-    return max((one.block for one in split.judge), key=lambda block: (len(truths[id(block)].events), len(block)))
-
-
 def _counts(plan: Plan, truths: dict[int, BlockTruth]) -> dict[str, float]:
     judged = [(one.block, truths[id(one.block)]) for split in plan.splits for one in split.judge]
     kinds = [block.labels.kind if block.labels else "recorded" for block, _ in judged]
@@ -289,6 +261,15 @@ def _counts(plan: Plan, truths: dict[int, BlockTruth]) -> dict[str, float]:
         "instrument_days_of_calm_time": round(days(part.truth for part in calm), 4),
         "instrument_days_of_negative_time": round(days(truth for _, truth in judged), 4),
     }
+
+
+def _events(plan: Plan, truths: dict[int, BlockTruth]) -> tuple[EventNote, ...]:
+    blocks = [one.block for split in plan.splits for one in split.judge]
+    return tuple(
+        EventNote(block.name, block.labels.mechanism if block.labels else "recorded", int(block.tick_ns[event.impact]))
+        for block in blocks
+        for event in truths[id(block)].events
+    )
 
 
 def _tried(plan: Plan, results: Sequence[Result]) -> dict[str, int]:

@@ -1,11 +1,11 @@
 """Is anybody looking ahead? A detector that changes its mind about the past is found; a shuffled future must score at chance.
 
-``causality_fault`` tries a detector's promise on real blocks. ``FutureCost`` knows the future: whole, it must be nearly perfect,
+``causality_fault`` tries a detector's promise on real blocks. ``Future`` knows the future: whole, it must be nearly perfect,
 or the harness cannot see skill; shuffled in time within each session it must be at chance, or the harness makes skill up. Ranks
 within the session are shuffled, not values: which session is worse as a whole would be knowledge of its own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 from zlib import crc32
@@ -14,10 +14,13 @@ import numpy as np
 
 from models.evaluation.blocks import TickBlock, Vector
 from models.evaluation.protocol import Detector, scores_of
-from models.evaluation.truth import TruthSettings, cost_bps, cost_ratio, ticks
+from models.evaluation.truth import FLASH_MOVE, FLASH_S, MOVE_S, TruthSettings, cost_bps, cost_ratio, moves, ticks
 
 TOLERANCE: Final = 1e-3
 """Relative and absolute: a network's sums differ in the last bits with the size of its batch."""
+
+SHUFFLED: Final = "canary: shuffled future"
+FORESEEN: Final = "canary: the future itself"
 
 CUTS: Final = (0.35, 0.6, 0.85)
 ROWS_MAX: Final = 3_000
@@ -61,32 +64,42 @@ def causality_fault(detector: Detector, trial: Trial) -> str | None:
     return None
 
 
-class FutureCost:
-    """The cost ratio of the next minute as a score: what no detector may know.
+Strain = Callable[[TickBlock], Vector]
+"""How far each row is into what a truth calls stress, ``(n,)``: the truth's ratio or more is stress; NaN = unknown."""
+
+
+class Future:
+    """The strain of the next minute as a score: what no detector may know.
 
     Args:
-        settings: Of the truth.
+        strain: Of the truth that judges.
+        settings: Of that truth.
         shuffled: In an order of chance within each session.
-        seed: Of that order.
+        held: The strain must last ``settings.hold_s``, as a cost must; an extreme move need not.
+        seed: Of the order.
     """
 
-    def __init__(self, settings: TruthSettings, *, shuffled: bool, seed: int = 0) -> None:
-        self.name = "canary: shuffled future" if shuffled else "canary: the future itself"
+    def __init__(
+        self, strain: Strain, settings: TruthSettings, *, shuffled: bool, held: bool = True, seed: int = 0
+    ) -> None:
+        self.name = SHUFFLED if shuffled else FORESEEN
+        self._strain = strain
         self._settings = settings
         self._shuffled = shuffled
+        self._held = held
         self._seed = seed
 
     def fit(self, past: Sequence[TickBlock]) -> None:
         """Learn nothing."""
 
     def score(self, block: TickBlock) -> Vector:
-        """Return the rank of the future within the block, in (0, 1], or the same shuffled."""
+        """Return the future's strain, in logs, or its rank within the block, shuffled."""
         settings = self._settings
-        ratio = np.nan_to_num(cost_ratio(cost_bps(block, settings), settings), nan=0.0, posinf=1e9)
-        hold, horizon = ticks(settings.hold_s), ticks(settings.horizon_s)
-        padded = np.concatenate([ratio[1:], np.zeros(horizon + hold)])
+        strain = np.nan_to_num(self._strain(block), nan=0.0, posinf=1e9)
+        hold, horizon = ticks(settings.hold_s) if self._held else 1, ticks(settings.horizon_s)
+        padded = np.concatenate([strain[1:], np.zeros(horizon + hold)])
         held = np.lib.stride_tricks.sliding_window_view(padded, hold).min(axis=1)
-        worst = np.lib.stride_tricks.sliding_window_view(held, horizon).max(axis=1)[: len(block)]
+        worst = _largest_ahead(held, horizon)[: len(block)]
         if not self._shuffled:
             if block.labels is not None and block.labels.kind == "crisis":
                 # What nobody has caused yet nobody may be warned of: known, but not worth an alarm.
@@ -98,6 +111,31 @@ class FutureCost:
         rng = np.random.default_rng([self._seed, crc32(block.name.encode())])
         shuffled: Vector = rng.permutation(rank) / len(rank)
         return shuffled
+
+
+def cost_strain(settings: TruthSettings) -> Strain:
+    """Return the strain of the cost truth: cost over its trailing median."""
+    return lambda block: cost_ratio(cost_bps(block, settings), settings)
+
+
+def price_strain(settings: TruthSettings, move_bps: float) -> Strain:
+    """Return the strain of the price truth: the larger of both moves over what makes it extreme, times the ratio."""
+
+    def strain(block: TickBlock) -> Vector:
+        share = np.maximum(moves(block, FLASH_S) / FLASH_MOVE, moves(block, MOVE_S) * 1e4 / move_bps)
+        return share * (settings.ratio * (1 + 1e-9))
+
+    return strain
+
+
+def _largest_ahead(x: Vector, width: int) -> Vector:
+    """Return the largest of each ``width`` rows from a row on, for all rows that have so many; in a few passes, not ``width``."""
+    largest, covered = x, 1
+    while covered < width:
+        step = min(covered, width - covered)
+        largest = np.maximum(largest[:-step], largest[step:])
+        covered += step
+    return largest
 
 
 def _altered(block: TickBlock, cut: int, rng: np.random.Generator) -> TickBlock:

@@ -2,7 +2,8 @@
 
 Two logits of "cost stress is ahead": one holds what anybody can look at now, the other the score as well. Judged on rows that
 neither was fitted on; blocks are drawn anew for the interval. Each variable enters twice, as it is and as its rank in the tail
-of the rows that were learnt from, so that the controls are not beaten merely for being linear.
+of the rows that were learnt from, so that the controls are not beaten merely for being linear. Of trades without a book, volume
+is the only control that is known.
 """
 
 from collections.abc import Sequence
@@ -106,6 +107,7 @@ def _rows(one: Judged) -> tuple[Vector, Vector, npt.NDArray[np.int64]]:
     """Return the columns, the truth and the number of the chunk of each row that is used."""
     picked = np.arange(TICKS_PER_S - 1, len(one.block), TICKS_PER_S)
     controls = np.stack([one.block.column(name)[picked] for name in CONTROLS], axis=1)
+    controls[:, np.isnan(controls).all(axis=0)] = 0.0  # a recording without a book: what is left of the controls
     ahead = one.truth.ahead[picked]
     kept = ~np.isnan(ahead) & ~np.isnan(controls).any(axis=1)
     x = np.concatenate([np.log1p(np.maximum(controls, 0.0)), one.support[picked, None]], axis=1)

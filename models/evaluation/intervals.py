@@ -56,6 +56,43 @@ def around(value: float, drawn: Vector) -> Estimate:
     return Estimate(value, float(low), float(high))
 
 
+def ratio(part: Vector, whole: Vector, seed: int) -> Estimate:
+    """Return the sum of ``part`` over that of ``whole``, blocks of time drawn anew; a whole of 0 has none.
+
+    Where no block has any of it, or each has all, the exact binomial bound for blocks stands at that end.
+    """
+    used = whole > 0
+    part, whole = part[used], whole[used]
+    if not len(whole):
+        return NOTHING
+    bound = (ALPHA / 2) ** (1 / len(whole))
+    if not part.any():
+        return Estimate(0.0, 0.0, 1.0 - bound)
+    if (part == whole).all():
+        return Estimate(1.0, bound, 1.0)
+    drawn = np.random.default_rng(seed).multinomial(len(whole), np.full(len(whole), 1 / len(whole)), DRAWS)
+    return around(float(part.sum() / whole.sum()), (drawn @ part) / (drawn @ whole))
+
+
+def quantile(values: Vector, q: float, seed: int) -> Estimate:
+    """Return a quantile of the known values; events are drawn anew, those that are unknown (missed) with the others."""
+    if np.isnan(values).all():
+        return NOTHING
+
+    def of(drawn: Indices) -> Vector:
+        rows = np.sort(values[drawn], axis=1)  # NaN last
+        known = (~np.isnan(rows)).sum(axis=1)
+        place = q * np.maximum(known - 1, 0)
+        low = place.astype(np.int64)
+        high = np.minimum(low + 1, np.maximum(known - 1, 0))
+        each = np.arange(len(rows))
+        between = rows[each, low] + (place - low) * (rows[each, high] - rows[each, low])
+        found: Vector = np.where(known > 0, between, np.nan)
+        return found
+
+    return bootstrap(of, len(values), seed)
+
+
 def share(found: npt.NDArray[np.bool_], seed: int) -> Estimate:
     """Return the share of true values, with its interval."""
     count = len(found)

@@ -1,4 +1,4 @@
-"""The comparison as plain values, as a Markdown table and as the last line of a command. Equal comparisons, equal bytes."""
+"""The comparison as plain values, as a command's last line and in words; ``tables`` shows it. Equal comparisons, equal bytes."""
 
 import math
 from dataclasses import asdict
@@ -8,18 +8,13 @@ from models.evaluation.benchmark import HEADLINE_PER_DAY, Comparison, Duel, Resu
 from models.evaluation.intervals import Estimate
 from models.evaluation.measures import RATES_PER_DAY
 
-_HEAD: Final = (
-    "detector", "recall", "lead p50 s", "lead, missed = 0", "hard neg. alarmed", "VUS-PR", "AUC", "ΔAUC", "past: recall",
-    "past: false/day", "past: budget x", "flaps/day", "good volume blocked",
-)  # fmt: skip
+EVENTS_SHOWN: Final = 40
+"""More recorded events than this are told in the report's JSON alone."""
 
 CHANCE_SLACK: Final = 0.01
 """An interval that misses 0.5 by less says nothing: twenty such intervals miss it once by right."""
 
-_EXPLAINED: Final = (
-    f"Recall and lead at {HEADLINE_PER_DAY:g} false alarm per instrument-day (6.5 h) of calm time, the same for all; `past:` with "
-    "thresholds that had not seen what is judged. 95 % intervals by event, session or block."
-)
+_MECHANISMS: Final = ("by_mechanism", "hard_by_mechanism")
 
 
 def to_dict(comparison: Comparison) -> dict[str, Any]:
@@ -35,29 +30,58 @@ def to_dict(comparison: Comparison) -> dict[str, Any]:
         "verdict": verdict(comparison),
         "duels": [asdict(one) for one in comparison.duels],
         "detectors": [_row(one) for one in comparison.results],
+        "events": _events(comparison),
     }
-    plain: dict[str, Any] = _plain(whole)
-    return plain
+    values: dict[str, Any] = plain(whole)
+    return values
 
 
-def summary(one: Result) -> dict[str, Any]:
+def summary(comparison: Comparison, one: Result, *, suite: str) -> dict[str, Any]:
     """Return the shipped detector's line: thresholds from the past, one false alarm a day allowed, calm time.
 
-    ``false_episodes_per_day_all`` counts hard negatives in the share that they have in the suite, far above that of any day.
+    ``budget_ratio`` is false alarms of calm time over those allowed, ``flaps_per_day`` comes from the tier machine.
     """
     head = one.headline(past=True)
-    values: dict[str, Any] = _plain(
+    values: dict[str, Any] = plain(
         {
-            "detector": one.name,
+            "name": one.name,
+            "suite": suite,
+            "seed": comparison.plan.seed,
             "recall": head.recall.value,
             "median_lead_s": head.lead_p50_s.value,
             "false_episodes_per_day": head.false_per_day.value,
-            "false_episodes_per_day_all": head.false_per_day_all.value,
             "budget_ratio": head.false_per_day.value / HEADLINE_PER_DAY,
-            "flaps_per_day": one.tiers.flaps_per_day,
+            "flaps_per_day": one.tiers.flaps_per_day.value,
         }
     )
     return values
+
+
+def digest(comparison: Comparison) -> dict[str, Any]:
+    """Return what is worth keeping of a comparison: each detector at one false alarm a day, both ways, and by mechanism."""
+    whole = to_dict(comparison)
+    place = RATES_PER_DAY.index(HEADLINE_PER_DAY)
+    rows = []
+    for row in whole["detectors"]:
+        ways = {way: row[way][place] for way in ("equal_rate", "from_past")}
+        ways["from_past"] = {name: value for name, value in ways["from_past"].items() if name not in _MECHANISMS}
+        kept = {name: value for name, value in row.items() if name not in ways}
+        rows.append({**kept, **ways})
+    recorded = [event for event in whole["events"] if event["mechanism"] == "recorded"]
+    return {**whole, "detectors": rows, "events": recorded if len(recorded) <= EVENTS_SHOWN else []}
+
+
+def _events(comparison: Comparison) -> list[dict[str, Any]]:
+    """Return each event with what each detector made of it at one false alarm a day: its lead, or null."""
+    made = []
+    for place, note in enumerate(comparison.events):
+        leads = {
+            way: {one.name: float(one.headline(past=past).leads_s[place]) for one in comparison.results}
+            for way, past in (("equal_rate", False), ("from_past", True))
+        }
+        on = {one.name: float(one.headline(past=True).on_s[place]) for one in comparison.results}
+        made.append({**asdict(note), "lead_s": leads, "on_at_impact_s": on})
+    return made
 
 
 def verdict(comparison: Comparison) -> str:
@@ -94,7 +118,7 @@ def _duel(one: Duel) -> str:
     better = one.recall.low > 0 or one.lead_s.low > 0
     worse = one.recall.high < 0 or one.lead_s.high < 0
     word = "beats in one and loses in the other" if better and worse else "beats" if better else "does not beat"
-    recall, lead = _estimate(one.recall, "+.2f"), _estimate(one.lead_s, "+.1f")
+    recall, lead = estimate(one.recall, "+.2f"), estimate(one.lead_s, "+.1f")
     return f"{one.name} {word} {one.other} at an equal rate: recall {recall}, mean lead {lead} s"
 
 
@@ -105,80 +129,32 @@ def _chance(auc: Estimate) -> str:
     return f"shuffled future: AUC {auc.value:.3f}, {'at chance' if quiet else 'NOT at chance'}"
 
 
-def markdown(comparison: Comparison) -> str:
-    """Return the table at one false alarm per instrument-day, and what was counted."""
-    lines = [f"| {' | '.join(_HEAD)} |", f"|{'---|' * len(_HEAD)}"]
-    lines += [f"| {' | '.join(_cells(one))} |" for one in comparison.results]
-    counts = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in comparison.counts.items())
-    tried = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in comparison.tried.items())
-    lines += [
-        "",
-        f"{comparison.plan.name}, seed {comparison.plan.seed}. {_EXPLAINED}",
-        "",
-        f"Judged: {counts}. Tried: {tried}.",
-        "",
-        f"Verdict: {verdict(comparison)}.",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def mechanisms(one: Result) -> str:
-    """Return what a detector found of each mechanism, and which harmless ones alarmed it, as a Markdown table."""
-    head = one.headline(past=False)
-    lines = [f"| {one.name}: what acted | sessions | found or alarmed | median lead s |", "|---|---|---|---|"]
-    lines += [
-        f"| {name} | {own.events} | {own.found} | {_number(own.median_lead_s, '.1f')} |"
-        for name, own in head.by_mechanism.items()
-    ]
-    lines += [
-        f"| {name} (harmless) | {count} | {alarmed} | |" for name, (count, alarmed) in head.hard_by_mechanism.items()
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _cells(one: Result) -> list[str]:
-    head, past = one.headline(past=False), one.headline(past=True)
-    name = f"*{one.name}*" if one.role == "canary" else f"{one.name} (looks ahead: out)" if one.fault else one.name
-    ratio = one.budget_ratio[RATES_PER_DAY.index(HEADLINE_PER_DAY)]
-    return [
-        f"{name}{' (baseline)' if one.role == 'baseline' else ''}",
-        _estimate(head.recall, ".2f"),
-        _estimate(head.lead_p50_s, ".1f"),
-        _number(head.lead_all_p50_s, ".1f"),
-        _estimate(head.hard_negatives, ".2f"),
-        _estimate(one.vus_pr, ".2f"),
-        _estimate(one.increment.auc, ".2f"),
-        _estimate(one.increment.delta_auc, "+.3f"),
-        _number(past.recall.value, ".2f"),
-        _estimate(past.false_per_day, ".1f"),
-        _number(ratio, ".1f"),
-        _number(one.tiers.flaps_per_day, ".1f"),
-        _number(head.good_volume_blocked, ".3f"),
-    ]
-
-
-def _estimate(one: Estimate, form: str) -> str:
-    if math.isnan(one.value):
-        return "-"
-    return f"{one.value:{form}} [{_number(one.low, form)}, {_number(one.high, form)}]"
-
-
-def _number(value: float, form: str) -> str:
-    return "-" if math.isnan(value) else f"{value:{form}}"
-
-
 def _row(one: Result) -> dict[str, Any]:
     row = asdict(one)
     for point in (*row["equal_rate"], *row["from_past"]):
-        del point["leads_s"]
+        del point["leads_s"], point["on_s"]
+    del row["tiers"]["by_day"]
     return row
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return a value as JSON knows it: what could not be measured is null, six decimals."""
     if isinstance(value, dict):
-        return {str(name): _plain(inner) for name, inner in value.items()}
+        return {str(name): plain(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
+        return [plain(inner) for inner in value]
     if isinstance(value, float):
         return round(float(value), 6) if math.isfinite(value) else None
     return value
+
+
+def estimate(one: Estimate, form: str) -> str:
+    """Return a value with its interval as text."""
+    if math.isnan(one.value):
+        return "-"
+    return f"{one.value:{form}} [{number(one.low, form)}, {number(one.high, form)}]"
+
+
+def number(value: float, form: str) -> str:
+    """Return a value as text, ``-`` where it could not be measured."""
+    return "-" if math.isnan(value) else f"{value:{form}}"

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from models.evaluation.blocks import TICKS_PER_S, Vector
-from models.evaluation.episodes import DAY_S, Judged, alarmed, alarms_of, calm_part, hard_part, is_hard
-from models.evaluation.intervals import CHUNK_TICKS, NOTHING, Estimate, bootstrap, rate, share
+from models.evaluation.episodes import DAY_S, GAP_TICKS, Judged, alarmed, alarms_of, calm_part, hard_part, is_hard
+from models.evaluation.intervals import CHUNK_TICKS, NOTHING, Estimate, bootstrap, quantile, rate, ratio, share
 from models.evaluation.truth import ticks
 from models.evaluation.vus import vus_pr
 
@@ -40,14 +41,14 @@ class AtThreshold:
     Attributes:
         per_day: False alarms per instrument-day that were allowed.
         recall: Share of events found; by event.
-        lead_p10_s: Quantile of the lead of those found.
+        lead_p10_s: Quantile of the lead of those found; by event.
         lead_p50_s: Median lead of those found; by event.
-        lead_p90_s: Quantile of the lead of those found.
+        lead_p90_s: Quantile of the lead of those found; by event.
         lead_all_p50_s: Median lead when an event that was missed counts as 0.
         false_per_day: False alarms per instrument-day of calm time, that before hard negatives too; by block.
         false_per_day_all: The same with hard negatives counted as they come.
         hard_negatives: Share of hard negatives in which an alarm was raised; by session.
-        precision: Alarms raised in event windows over those and the false ones.
+        precision: Alarms raised in event windows over those and the false ones; by block, as all that follow.
         coverage: Share of stressed ticks during which an alarm was on.
         fpr: Share of negative ticks during which an alarm was on.
         fnr: Share of ticks ahead of cost stress during which none was.
@@ -55,45 +56,39 @@ class AtThreshold:
         by_mechanism: What acted → events found.
         hard_by_mechanism: What looked bad and was not → (sessions, alarmed).
         leads_s: Lead of each event in order, NaN = missed; not part of a report.
+        on_s: Of each event, for how long an alarm had been on at its impact, whenever it was raised, NaN = none was; an alarm that
+            was raised too early to be a warning finds nothing, and is told here.
     """
 
     per_day: float
     recall: Estimate
-    lead_p10_s: float
+    lead_p10_s: Estimate
     lead_p50_s: Estimate
-    lead_p90_s: float
+    lead_p90_s: Estimate
     lead_all_p50_s: float
     false_per_day: Estimate
     false_per_day_all: Estimate
     hard_negatives: Estimate
-    precision: float
-    coverage: float
-    fpr: float
-    fnr: float
-    good_volume_blocked: float
+    precision: Estimate
+    coverage: Estimate
+    fpr: Estimate
+    fnr: Estimate
+    good_volume_blocked: Estimate
     by_mechanism: dict[str, Found]
     hard_by_mechanism: dict[str, tuple[int, int]]
     leads_s: Vector = field(repr=False)
+    on_s: Vector = field(repr=False)
 
 
 @dataclass(slots=True)
 class _Tally:
-    """One block at a threshold."""
+    """One block at a threshold; arrays hold a number for each ten minutes of it."""
 
     mechanism: str
     leads_s: list[float]
-    false: Vector
-    exposed: Vector
-    right: int
+    on_s: list[float]
     raised: bool
-    negative: int
-    on_negative: int
-    stressed: int
-    on_stressed: int
-    ahead: int
-    on_ahead: int
-    volume: float
-    on_volume: float
+    counts: dict[str, Vector]
 
 
 def at_thresholds(judged: Sequence[Judged], thresholds: Sequence[float], *, per_day: float, seed: int) -> AtThreshold:
@@ -103,24 +98,27 @@ def at_thresholds(judged: Sequence[Judged], thresholds: Sequence[float], *, per_
     hard = [_tally(hard_part(one), level) for one, level in pairs if is_hard(one.block)]
     tallies = [*calm, *hard]
     leads = np.array([lead for tally in calm for lead in tally.leads_s])
-    hit = leads[~np.isnan(leads)]
-    p10, p90 = (float(np.quantile(hit, q)) if len(hit) else float("nan") for q in (0.1, 0.9))
-    false, right = sum(float(t.false.sum()) for t in tallies), sum(t.right for t in tallies)
+    found = len(leads) and not np.isnan(leads).all()
+
+    def over(part: str, whole: str) -> Estimate:
+        return ratio(_joined(tallies, part), _joined(tallies, whole), seed)
+
+    ahead = over("on_ahead", "ahead")
     return AtThreshold(
         per_day=per_day,
         recall=share(~np.isnan(leads), seed),
-        lead_p10_s=p10,
-        lead_p50_s=bootstrap(lambda drawn: _medians(leads[drawn]), len(leads), seed) if len(hit) else NOTHING,
-        lead_p90_s=p90,
+        lead_p10_s=quantile(leads, 0.1, seed) if found else NOTHING,
+        lead_p50_s=quantile(leads, 0.5, seed) if found else NOTHING,
+        lead_p90_s=quantile(leads, 0.9, seed) if found else NOTHING,
         lead_all_p50_s=float(np.median(np.nan_to_num(leads, nan=0.0))) if len(leads) else float("nan"),
         false_per_day=_false_rate(calm, seed),
         false_per_day_all=_false_rate(tallies, seed),
         hard_negatives=share(np.array([t.raised for t in hard], dtype=np.bool_), seed),
-        precision=right / (right + false) if right + false else float("nan"),
-        coverage=_over(sum(t.on_stressed for t in tallies), sum(t.stressed for t in tallies)),
-        fpr=_over(sum(t.on_negative for t in tallies), sum(t.negative for t in tallies)),
-        fnr=1.0 - _over(sum(t.on_ahead for t in tallies), sum(t.ahead for t in tallies)),
-        good_volume_blocked=_over(sum(t.on_volume for t in tallies), sum(t.volume for t in tallies)),
+        precision=over("right", "judged"),
+        coverage=over("on_stressed", "stressed"),
+        fpr=over("on_negative", "negative"),
+        fnr=Estimate(1.0 - ahead.value, 1.0 - ahead.high, 1.0 - ahead.low),
+        good_volume_blocked=over("on_volume", "volume"),
         by_mechanism=_by_mechanism(calm),
         hard_by_mechanism={
             name: (len(own), sum(t.raised for t in own))
@@ -128,6 +126,7 @@ def at_thresholds(judged: Sequence[Judged], thresholds: Sequence[float], *, per_
             if (own := [t for t in hard if t.mechanism == name])
         },
         leads_s=leads,
+        on_s=np.array([on for tally in calm for on in tally.on_s]),
     )
 
 
@@ -165,43 +164,62 @@ def _tally(one: Judged, threshold: float) -> _Tally:
     alarms = alarms_of(one.support, threshold)
     raised = alarms[:, 0]
     on = alarmed(alarms, rows)
-    leads = []
+    leads, stood = [], []
     for event in truth.events:
         inside = raised[(raised >= event.start) & (raised <= event.known)]
         leads.append((event.impact - int(inside[0])) / TICKS_PER_S if len(inside) else float("nan"))
+        stood.append(_standing_s(alarms, event.impact))
     stressed = np.zeros(rows, dtype=np.bool_)
     window = np.zeros(rows, dtype=np.bool_)
     for event in truth.events:
         stressed[event.impact : event.end + 1] = True
         window[event.start : event.known + 1] = True
     volume = np.nan_to_num(block.column("trade_rate"), nan=0.0)
-    ahead = truth.ahead == 1.0
-    chunks = rows // CHUNK_TICKS + 1
-    false = np.bincount(raised[truth.negative[raised]] // CHUNK_TICKS, minlength=chunks).astype(np.float64)
-    exposed = np.bincount(np.flatnonzero(truth.negative) // CHUNK_TICKS, minlength=chunks).astype(np.float64)
+    negative, ahead = truth.negative, truth.ahead == 1.0
+    chunk = np.arange(rows) // CHUNK_TICKS
+
+    def counted(weights: Vector | npt.NDArray[np.bool_]) -> Vector:
+        held: Vector = np.bincount(chunk, weights.astype(np.float64), minlength=rows // CHUNK_TICKS + 1).astype(
+            np.float64
+        )
+        return held
+
+    begins = np.zeros(rows)
+    begins[raised] = 1.0
     labels = block.labels
     return _Tally(
         mechanism=labels.mechanism if labels is not None else "recorded",
         leads_s=leads,
-        false=false,
-        exposed=exposed,
-        right=int(window[raised].sum()),
-        raised=bool(false.any()),
-        negative=int(truth.negative.sum()),
-        on_negative=int((on & truth.negative).sum()),
-        stressed=int(stressed.sum()),
-        on_stressed=int((on & stressed).sum()),
-        ahead=int(ahead.sum()),
-        on_ahead=int((on & ahead).sum()),
-        volume=float(volume[truth.negative].sum()),
-        on_volume=float(volume[truth.negative & on].sum()),
+        on_s=stood,
+        raised=bool(negative[raised].any()),
+        counts={
+            "false": counted(begins * negative),
+            "right": counted(begins * window),
+            "judged": counted(begins * (negative | window)),
+            "negative": counted(negative),
+            "on_negative": counted(on & negative),
+            "stressed": counted(stressed),
+            "on_stressed": counted(on & stressed),
+            "ahead": counted(ahead),
+            "on_ahead": counted(on & ahead),
+            "volume": counted(volume * negative),
+            "on_volume": counted(volume * (negative & on)),
+        },
     )
 
 
+def _joined(tallies: Sequence[_Tally], name: str) -> Vector:
+    return np.concatenate([tally.counts[name] for tally in tallies] or [np.empty(0)])
+
+
+def _standing_s(alarms: npt.NDArray[np.int64], row: int) -> float:
+    """Return for how long an alarm has been on at a row, its dwell included; NaN = none is."""
+    on = alarms[(alarms[:, 0] <= row) & (alarms[:, 1] + GAP_TICKS > row)]
+    return (row - int(on[0, 0])) / TICKS_PER_S if len(on) else float("nan")
+
+
 def _false_rate(tallies: Sequence[_Tally], seed: int) -> Estimate:
-    nothing = np.empty(0)
-    counts = np.concatenate([tally.false for tally in tallies] or [nothing])
-    exposure = np.concatenate([tally.exposed for tally in tallies] or [nothing]) / (DAY_S * TICKS_PER_S)
+    counts, exposure = _joined(tallies, "false"), _joined(tallies, "negative") / (DAY_S * TICKS_PER_S)
     used = exposure > 0
     return rate(counts[used], exposure[used], seed)
 
@@ -215,20 +233,4 @@ def _by_mechanism(tallies: Sequence[_Tally]) -> dict[str, Found]:
 
 
 def _median(leads: Vector) -> float:
-    return float(_medians(leads[None, :])[0])
-
-
-def _medians(leads: Vector) -> Vector:
-    """Return the median of each row's known values, NaN without any."""
-    ordered = np.sort(leads, axis=1)  # NaN last
-    known = (~np.isnan(leads)).sum(axis=1)
-    rows = np.arange(len(leads))
-    middle = (
-        ordered[rows, np.maximum(known - 1, 0) // 2] + ordered[rows, np.minimum(known // 2, leads.shape[1] - 1)]
-    ) / 2
-    found: Vector = np.where(known > 0, middle, np.nan)
-    return found
-
-
-def _over(part: float, whole: float) -> float:
-    return part / whole if whole else float("nan")
+    return float("nan") if np.isnan(leads).all() else float(np.nanmedian(leads))

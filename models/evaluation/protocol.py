@@ -5,7 +5,10 @@ not trusted but tried, see ``canary.causality_fault``.
 """
 
 import importlib
+import importlib.util
 from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
 from typing import Protocol, cast
 
 import numpy as np
@@ -34,21 +37,32 @@ class DetectorError(Exception):
 
 
 def load(place: str) -> Detector:
-    """Return a new detector of ``module:Class``, made without arguments.
+    """Return a new detector of ``module:Class`` or ``file.py:Class``, made without arguments.
 
     Raises:
         DetectorError: No such module or class, or it lacks ``name``, ``fit`` or ``score``.
     """
-    module, colon, attribute = place.partition(":")
+    module, colon, attribute = place.rpartition(":")
     if not (module and colon and attribute):
-        raise DetectorError(f"{place!r} is not module:Class")
+        raise DetectorError(f"{place!r} is not module:Class or file.py:Class")
     try:
-        made = getattr(importlib.import_module(module), attribute)()
-    except (ImportError, AttributeError, TypeError) as error:
+        found = _of_file(Path(module)) if module.endswith(".py") else importlib.import_module(module)
+        made = getattr(found, attribute)()
+    except (ImportError, AttributeError, TypeError, OSError, SyntaxError) as error:
         raise DetectorError(f"{place}: {error}") from error
     if missing := [name for name in ("name", "fit", "score") if not hasattr(made, name)]:
         raise DetectorError(f"{place} has no {', '.join(missing)}")
     return cast("Detector", made)
+
+
+def _of_file(path: Path) -> ModuleType:
+    """Return a file as a module of its own: it need not lie where Python looks, and takes nobody's name."""
+    spec = importlib.util.spec_from_file_location(f"_joined_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def scores_of(detector: Detector, block: TickBlock) -> npt.NDArray[np.float64]:

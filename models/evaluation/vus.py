@@ -36,7 +36,8 @@ def range_auc_pr(scores: Vector, ranges: Ranges, buffer: int) -> float:
     plain, soft, wide = _labels(len(scores), ranges, buffer)
     known = np.where(np.isnan(scores), -np.inf, scores)
     order = np.argsort(-known, kind="stable")
-    ends = np.flatnonzero(np.diff(known[order], append=np.nan) != 0)  # last row of each distinct score
+    ranked = known[order]
+    ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))  # last row of each distinct score
     caught = np.cumsum(soft[order])[ends]
     precision = caught / (ends + 1)
     weight = (plain.sum() + soft.sum()) / 2

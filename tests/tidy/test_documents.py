@@ -47,3 +47,12 @@ def test_events_in_c_have_the_numbers_of_the_schema() -> None:
     header = (ROOT / "features/native/events.h").read_text()
     for member in [*Kind, *TickStatus]:
         assert re.search(rf"\b\w*{member.name}\s*=\s*{int(member)}\b", header), member
+
+
+def test_readme_shows_the_results_that_are_kept() -> None:
+    from deploy.results import FOLDER, kept, rewritten
+    from deploy.results_table import section
+
+    page = (ROOT / "README.md").read_text()
+    found = section(*(kept(ROOT / FOLDER, f"{kind}_*.json") for kind in ("stress", "backtest", "calm")))
+    assert rewritten(page, found, path=ROOT / "README.md") == page, "run `make results`"

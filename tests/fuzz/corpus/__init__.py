@@ -11,6 +11,7 @@ CORPORA: Final = {
     "databento": "tests.fuzz.corpus.databento",
     "itch": "tests.fuzz.corpus.itch",
     "lobster": "tests.fuzz.corpus.lobster",
+    "tape": "tests.fuzz.corpus.tape",
 }
 """Format of ``feeds.formats`` → module with ``sound`` and ``recorded``."""
 

@@ -15,14 +15,17 @@ from models.baselines.smoothing import ew_z
 from models.baselines.spread_depth import SpreadDepth
 from models.baselines.volatility import VolatilityOnly
 from models.baselines.vpin import Vpin
-from models.evaluation.benchmark import Comparison, Entry, Plan, compare
+from models.evaluation import mechanisms
+from models.evaluation.benchmark import Comparison, Plan, compare
 from models.evaluation.blocks import TickBlock, Vector, blocks_of_ticks
-from models.evaluation.canary import FutureCost, causality_fault, trial_of
+from models.evaluation.canary import Future, causality_fault, cost_strain, trial_of
 from models.evaluation.episodes import Judged, support_of
 from models.evaluation.folds import split_sessions, walk_blocks
 from models.evaluation.increment import increment, logit
-from models.evaluation.leaderboard import markdown, mechanisms, summary, to_dict
+from models.evaluation.leaderboard import digest, summary, to_dict
 from models.evaluation.protocol import Detector, DetectorError, load, scores_of
+from models.evaluation.scored import Entry
+from models.evaluation.tables import details, events, markdown, rates
 from models.evaluation.truth import BlockTruth, TruthSettings, cost_truth
 from schemas.units import NS_PER_S, TICK_NS
 from tests.models.evaluation.made import ROWS, block_of, calm, crisis, suite
@@ -129,21 +132,93 @@ def test_every_trial_is_counted(found: Comparison) -> None:
 def test_report_is_json_and_the_shipped_line_holds_what_was_agreed(found: Comparison) -> None:
     raw = json.dumps(to_dict(found), allow_nan=False)
     assert "leads_s" not in raw
-    line = summary(found.results[0])
-    assert {"recall", "median_lead_s", "false_episodes_per_day", "budget_ratio", "flaps_per_day"} <= set(line)
-    assert "jump (harmless) | 3 | " in mechanisms(found.results[0])
+    line = summary(found, found.results[0], suite="made")
+    measured = {"recall", "median_lead_s", "false_episodes_per_day", "budget_ratio", "flaps_per_day"}
+    assert set(line) == measured | {"name", "seed", "suite"}
+    assert line["recall"] == 1.0
     assert [(one.name, one.other) for one in found.duels] == [("peeks", "VPIN")]
+
+
+def test_by_mechanism_every_detector_has_what_it_found_and_what_alarmed_it(found: Comparison) -> None:
+    table = mechanisms.by_mechanism(found)
+    assert table is not None
+    assert (table.crises, table.harmless) == (("made",), ("jump",))
+    cells = {one.name: own for one, own in table.rows}
+    assert cells["spread/depth EWMA-z"][0].alarmed == cells["spread/depth EWMA-z"][0].sessions == 8
+    assert cells["spread/depth EWMA-z"][0].median_lead_s == pytest.approx(20.0, abs=0.5)
+    assert [cells["VPIN"][1].sessions, cells["canary: the future itself"][1].alarmed] == [3, 0]
+    page = mechanisms.markdown(table)
+    assert "| found, median lead s | made | jump (harmless) |" in page
+    assert "| spread/depth EWMA-z | 8/8, 19.9 |" in page
+    assert "| *canary: the future itself* | 8/8, " in page
+
+
+def test_recorded_events_are_told_one_by_one_with_leads_and_labelled_ones_are_not() -> None:
+    block = replace(crisis(3, rows=40_000, onset=35_000, impact=35_200), labels=None)
+    walk = Walk(2, 60 * NS_PER_S, 0)
+    truth = partial(cost_truth, settings=TruthSettings())
+    plan = Plan("made", walk_blocks([block], walk), truth, sequential=True, settings=TruthSettings())
+    recorded = compare(plan, lambda: [Entry(SpreadDepth(), "baseline")])
+    (note,) = recorded.events
+    assert note.impact_ns == (1 + 35_200) * TICK_NS
+    lead = recorded.results[0].headline(past=True).leads_s[0]
+    assert f"| 1970-01-01 00:58:40.100 | {note.session.partition('@')[0]} | {lead:.1f} |" in events(recorded)
+    assert mechanisms.by_mechanism(recorded) is None
+    (told,) = digest(recorded)["events"]
+    assert told["lead_s"]["from_past"] == {
+        "spread/depth EWMA-z": pytest.approx(lead),
+        "canary: the future itself": pytest.approx(59.9),
+        "canary: shuffled future": None,
+    }
+
+
+def test_what_is_kept_is_small_and_holds_both_thresholds_at_one_a_day(found: Comparison) -> None:
+    small, whole = digest(found), to_dict(found)
+    assert events(found) == ""
+    assert small["events"] == []
+    assert len(whole["events"]) == 8
+    assert len(json.dumps(small)) < 0.6 * len(json.dumps(whole))
+    head = small["detectors"][0]
+    assert head["equal_rate"] == whole["detectors"][0]["equal_rate"][1]
+    assert head["from_past"]["per_day"] == 1.0
+    for name in ("precision", "coverage", "fpr", "fnr", "good_volume_blocked"):
+        estimate = head["equal_rate"][name]
+        assert 0.0 <= estimate["low"] <= estimate["value"] <= estimate["high"] <= 1.0, name
+    assert {"share", "above", "episodes_per_day", "flaps_per_day", "budget_ratio", "dwell_s"} <= set(head["tiers"])
+    assert {"auc", "delta_auc", "delta_log_loss"} <= set(head["increment"])
+
+
+def test_tables_hold_every_measure_with_its_interval(found: Comparison) -> None:
+    more, points = details(found).splitlines(), rates(found).splitlines()
+    for name in (
+        "precision",
+        "coverage",
+        "FPR",
+        "FNR",
+        "good volume blocked",
+        "above Normal",
+        "flaps/day",
+        "log loss gained",
+    ):
+        assert name in more[0]
+    assert [len(row.split("|")) for row in (*more, *points)] == [14] * len(more) + [9] * len(points)
+    assert "recall at 0.1/day | lead p10, p50, p90 s at 0.1/day | recall at 1/day" in points[0]
+    first = next(row for row in points if row.startswith("| spread/depth EWMA-z (baseline) | 1.00 [0.63, 1.00] | 19."))
+    assert first.count("[") == 12
 
 
 def test_equal_seeds_give_equal_reports_and_figures(found: Comparison) -> None:
     pytest.importorskip("matplotlib", reason="matplotlib is in the train group")
-    from models.evaluation.plot import plot
+    from models.evaluation.plot import plot, plot_mechanisms
 
     small = [Entry(SpreadDepth(), "baseline")]
     few = suite()[4:10]
     first, second = (compare(plan_of(few), lambda: small) for _ in range(2))
     assert json.dumps(to_dict(first)) == json.dumps(to_dict(second))
     assert plot(found) == plot(found)
+    table = mechanisms.by_mechanism(found)
+    assert table is not None
+    assert plot_mechanisms(table, "made") == plot_mechanisms(table, "made")
     assert plot(first)["svg"] == plot(second)["svg"]
 
 
@@ -194,8 +269,10 @@ def test_the_past_of_a_suite_is_its_calm_beginning_and_the_two_parts_do_not_meet
 
 
 def test_detectors_that_cannot_take_part_are_refused_in_words() -> None:
-    with pytest.raises(DetectorError, match="is not module:Class"):
+    with pytest.raises(DetectorError, match=r"is not module:Class or file\.py:Class"):
         load("nothing")
+    with pytest.raises(DetectorError, match="not_there"):
+        load("not_there.py:Detector")
     with pytest.raises(DetectorError, match="No module named"):
         load("not_there:Detector")
     with pytest.raises(DetectorError, match="has no name, fit, score"):
@@ -282,7 +359,8 @@ def test_volatility_is_against_the_instruments_own_past() -> None:
 
 
 def test_the_future_itself_raises_no_alarm_before_a_mechanism_acts() -> None:
-    score = FutureCost(TruthSettings(), shuffled=False).score(crisis(1, onset=1_000, impact=1_200))
+    settings = TruthSettings()
+    score = Future(cost_strain(settings), settings, shuffled=False).score(crisis(1, onset=1_000, impact=1_200))
     assert score[:1_000].max() == pytest.approx(math.log(1 + 3.0))  # known, but not worth an alarm
     assert score[1_000] == pytest.approx(math.log(1 + 10.0))
 

@@ -20,9 +20,9 @@ from models.evaluation.episodes import (
     threshold_at,
     threshold_from_past,
 )
-from models.evaluation.intervals import Indices, bootstrap, rate, share
+from models.evaluation.intervals import Estimate, Indices, bootstrap, quantile, rate, ratio, share
 from models.evaluation.measures import at_thresholds, gain
-from models.evaluation.tier_time import levels_from_past, tier_use, tiers_of
+from models.evaluation.tier_time import levels_from_past, tiers_of
 from models.evaluation.truth import TruthSettings, cost_truth
 from models.evaluation.vus import range_auc_pr, vus_pr
 from models.tiers import TierLevels, TierMachine
@@ -60,7 +60,7 @@ def test_lead_is_from_the_raising_to_the_impact_and_an_alarm_before_the_onset_is
     lucky = at_thresholds([judged(early, 2_900)], [0.5], per_day=1.0, seed=1)
     assert lucky.recall.value == 0.0
     assert lucky.false_per_day.value > 0
-    assert lucky.precision == 0.0
+    assert lucky.precision.value == 0.0
 
 
 def test_an_alarm_after_the_truth_is_complete_warns_nobody() -> None:
@@ -82,8 +82,8 @@ def test_rates_count_calm_time_and_hard_negatives_apart() -> None:
     assert found.false_per_day_all.value == pytest.approx(4 * per_day / (3 * whole))
     assert found.hard_negatives.value == 0.5
     assert found.hard_by_mechanism == {"jump": (2, 1)}
-    assert found.fpr == pytest.approx((303 + 299 + 303 + 303) / (3 * whole), abs=0.01)
-    assert found.good_volume_blocked == pytest.approx(found.fpr, abs=0.02)
+    assert found.fpr.value == pytest.approx((303 + 299 + 303 + 303) / (3 * whole), abs=0.01)
+    assert found.good_volume_blocked.value == pytest.approx(found.fpr.value, abs=0.02)
 
 
 def test_threshold_at_a_rate_allows_as_many_false_alarms_and_no_more() -> None:
@@ -129,6 +129,28 @@ def test_exact_bounds_stand_where_resampling_would_claim_certainty() -> None:
     assert share(np.zeros(5, dtype=np.bool_), 1).high == pytest.approx(1 - 0.025 ** (1 / 5))
     assert rate(np.zeros(3), np.ones(3), 1).high == pytest.approx(-math.log(0.025) / 3)
     assert math.isnan(share(np.empty(0, dtype=np.bool_), 1).value)
+    some = np.array([2.0, 3.0, 0.0])
+    assert ratio(np.zeros(3), some, 1) == Estimate(0.0, 0.0, 1 - 0.025 ** (1 / 2))
+    assert ratio(some, some, 1) == Estimate(1.0, 0.025 ** (1 / 2), 1.0)
+    assert math.isnan(ratio(np.zeros(3), np.zeros(3), 1).value)
+
+
+def test_a_share_of_time_is_weighted_by_its_blocks() -> None:
+    rng = np.random.default_rng(4)
+    whole = rng.integers(1, 100, 200).astype(np.float64)
+    part = whole * rng.random(200)
+    found = ratio(part, whole, 1)
+    assert found.value == pytest.approx(part.sum() / whole.sum())
+    assert found.low < found.value < found.high
+    assert 0.05 < found.high - found.low < 0.15
+
+
+def test_quantiles_of_the_lead_leave_out_what_was_missed_and_missing_all_has_none() -> None:
+    leads = np.array([10.0, 20.0, 30.0, math.nan, math.nan])
+    assert quantile(leads, 0.5, 1).value == pytest.approx(20.0)
+    assert quantile(leads, 0.1, 1).value == pytest.approx(12.0)
+    assert quantile(leads, 0.9, 1).high == pytest.approx(30.0)
+    assert math.isnan(quantile(np.full(3, math.nan), 0.5, 1).value)
 
 
 def _means(sample: Vector, drawn: Indices) -> Vector:
@@ -167,6 +189,40 @@ def test_vus_pr_of_two_ranges_weighs_recall_by_the_ranges_caught() -> None:
     # rows 0 and 3; order 0, 1, 2, 3: recall 1/2 * 1/2 at precision 1, then 1 at precision 2/4
     scores = np.array([4.0, 3.0, 2.0, 1.0])
     assert range_auc_pr(scores, np.array([[0, 0], [3, 3]]), 0) == pytest.approx(0.25 * 1.0 + 0.75 * 0.5)
+
+
+# A buffer of 4 around row 3 of 8: shoulders sqrt(1 - 1/4) = 0.8660 on rows 2 and 4, sqrt(1 - 2/4) = 0.7071 on rows 1 and 5.
+#   weight = (1 + 1 + 2 * 0.8660 + 2 * 0.7071) / 2 = 2.5731. Row 1 alone is first, then row 3, then the rest at once:
+#   caught .7071, 1.7071, all 4.1463; precision .7071/1, 1.7071/2, 4.1463/8; recall .7071/2.5731, 1.7071/2.5731, 1 (capped).
+def test_vus_pr_ramp_of_four_rows_by_hand() -> None:
+    near, far = math.sqrt(0.75), math.sqrt(0.5)
+    weight = 1 + near + far
+    scores = np.array([0.0, 3.0, 0.0, 2.0, 0.0, 0.0, 0.0, 0.0])
+    first, second = far / weight, (far + 1) / weight
+    whole = 1 + 2 * near + 2 * far
+    area = first * far + (second - first) * (far + 1) / 2 + (1 - second) * whole / 8
+    assert area == pytest.approx(0.7005, abs=5e-5)
+    assert range_auc_pr(scores, np.array([[3, 3]]), 4) == pytest.approx(area)
+
+
+def test_vus_pr_ramp_is_cut_at_the_edge_and_two_ramps_that_meet_are_one_range() -> None:
+    # row 0 is the anomaly: its one shoulder is row 1, s = 0.7071; weight (1 + 1 + s) / 2; row 1 first: s, then 1 + s
+    weight = 1 + S / 2
+    first = S / weight
+    area = first * S + (1 - first) * (1 + S) / 2
+    assert range_auc_pr(np.array([1.0, 2.0, 0.0, 0.0]), np.array([[0, 0]]), 2) == pytest.approx(area)
+    # rows 1 and 3 share the shoulder on row 2, so one early row catches the only range there is
+    joined = np.array([[1, 1], [3, 3]])
+    scores = np.array([0.0, 5.0, 0.0, 0.0, 0.0, 0.0])
+    weight = (2 + 2 + 3 * S) / 2  # shoulders on rows 0, 2 and 4
+    area = 1 / weight * 1.0 + (1 - 1 / weight) * (2 + 3 * S) / 6
+    assert range_auc_pr(scores, joined, 2) == pytest.approx(area)
+
+
+def test_rows_without_an_opinion_are_one_tie_at_the_bottom_not_an_order() -> None:
+    ranges = np.array([[2, 2]])
+    assert range_auc_pr(np.array([np.nan, np.nan, np.nan, np.nan]), ranges, 0) == pytest.approx(0.25)
+    assert range_auc_pr(np.array([1.0, np.nan, np.nan, np.nan]), ranges, 0) == pytest.approx(0.25)
 
 
 def test_one_lucky_row_of_a_long_anomaly_is_not_the_anomaly() -> None:
@@ -211,25 +267,9 @@ def test_law_skipping_the_calm_changes_no_tier(seed: int) -> None:
     assert tiers_of(scores, LEVELS).tolist() == expected
 
 
-def test_tiers_are_counted_in_negative_time_and_a_quick_return_is_a_flap() -> None:
-    block = calm(1, 6_000)
-    scores: Vector = np.zeros(6_000)
-    scores[1_000:1_003] = 1.5
-    scores[1_450:1_453] = 1.5  # left at 1,303: entered again after 15 s
-    scores[5_000:5_003] = 2.5
-    one = Judged(block, cost_truth(block, DEFAULT), support_of(scores))
-    used = tier_use([one], [scores], [LEVELS])
-    watched = days([one.truth])
-    assert used.episodes_per_day["ELEVATED"] == pytest.approx(3 / watched)
-    assert used.episodes_per_day["HIGH_ALERT"] == pytest.approx(1 / watched)
-    assert used.budget_ratio["HIGH_ALERT"] == pytest.approx(1 / watched)
-    assert used.flaps_per_day == pytest.approx(1 / watched)
-    assert used.short_dwells == 0.0
-    assert sum(used.share.values()) == pytest.approx(1.0)
-
-
 def test_levels_from_the_past_rise_with_the_tier_and_are_left_below_where_they_are_entered() -> None:
     rng = np.random.default_rng(1)
-    levels = levels_from_past([_exponential(calm(1, 6_000), rng) for _ in range(10)])
+    past = [_exponential(calm(1, 6_000), rng) for _ in range(10)]
+    levels = levels_from_past(past, [one.support for one in past])
     assert list(levels.enter) == sorted(levels.enter)
     assert all(leave < enter for leave, enter in zip(levels.leave[1:], levels.enter[1:], strict=True))

@@ -1,0 +1,1 @@
+"""Trades without a book, as recorders of crypto venues write them."""
