@@ -1,6 +1,7 @@
 """README's table of the evaluation, from what was kept in ``benchmarks/results``. Pure: equal files, equal table.
 
-Recorded days without an event are not among the days (there was nothing to find), but among the calm ones.
+Of several sizes of the suite the largest is shown, of its detectors the one that ships, whom it is compared with, and the
+baselines. Recorded days without an event are not among the days (there was nothing to find), but among the calm ones.
 """
 
 from typing import Any, Final
@@ -21,11 +22,16 @@ _CALM_HEAD: Final = (
 
 def section(stress: list[dict[str, Any]], recorded: list[dict[str, Any]], calm: list[dict[str, Any]]) -> str:
     """Return the section; a part of which nothing was kept is left out."""
-    parts = [part for one in stress for part in _stress(one)]
+    largest = max(stress, key=lambda one: one["counts"]["sessions"], default=None)
+    parts = [] if largest is None else _stress(largest)
     if eventful := [one for one in recorded if one["counts"]["events"] and not _told_apart(one)]:
-        parts += [_table(_DAYS_HEAD, [_day(one) for one in eventful]), _sources(eventful)]
+        parts += [_table(_DAYS_HEAD, [_day(one) for one in eventful])]
     if scored := [one for one in calm if one["role"] == "detector"]:
-        parts += [_table(_CALM_HEAD, [_calm(one) for one in scored]), _sources(scored)]
+        parts += [_table(_CALM_HEAD, [_calm(one) for one in scored])]
+    if parts:
+        parts.append(
+            "Every detector, mechanism, rate and event, with command, date and load: [benchmarks/results](benchmarks/results)."
+        )
     return "\n\n".join(parts)
 
 
@@ -37,8 +43,9 @@ def _told_apart(one: dict[str, Any]) -> bool:
 def _stress(one: dict[str, Any]) -> list[str]:
     shipped = one["shipped"]["name"]
     running = [row for row in one["detectors"] if row["role"] != "canary" and not row["fault"]]
+    named = {shipped, *(name for duel in one["duels"] for name in (duel["name"], duel["other"]))}
     rows = []
-    for row in running:
+    for row in [row for row in running if row["role"] == "baseline" or row["name"] in named]:
         head, past = row["equal_rate"], row["from_past"]
         name = f"**{row['name']}** (shipped)" if row["name"] == shipped else row["name"]
         rows.append(
@@ -88,10 +95,6 @@ def _calm(one: dict[str, Any]) -> list[str]:
     tiers = [_estimate(whole["episodes_per_day"][tier], ".2f") for tier in ("ELEVATED", "HIGH_ALERT", "CRITICAL")]
     return [f"{one['data']}: {one['name']}", _number(whole["days"], ".2f"), *tiers,
             _estimate(whole["flaps_per_day"], ".2f"), f"{100 * whole['above']['value']:.2f} %"]  # fmt: skip
-
-
-def _sources(kept: list[dict[str, Any]]) -> str:
-    return " ".join(dict.fromkeys(ran(one["run"]) for one in kept))
 
 
 def _table(head: tuple[str, ...], rows: list[list[str]]) -> str:

@@ -94,7 +94,10 @@ def test_a_detector_joins_from_a_file_elsewhere_and_a_cheater_is_named(outsider:
 
 
 @pytest.mark.usefixtures("small_suite")
-def test_readme_is_rewritten_from_what_was_kept_and_only_between_its_markers(outsider: Path, tmp_path: Path) -> None:
+def test_readme_is_rewritten_from_what_was_kept_and_only_between_its_markers(
+    outsider: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deploy.detectors.SHIPPED", "wide spread")
     kept, page = tmp_path / "kept", tmp_path / "README.md"
     run = CliRunner().invoke
     asked = ["stress-benchmark", "--quick", "--no-own", "--detector", f"{outsider}:WideSpread", "--out", str(tmp_path)]
@@ -107,8 +110,10 @@ def test_readme_is_rewritten_from_what_was_kept_and_only_between_its_markers(out
     assert first.startswith(f"before\n{BEGIN}\n")
     assert first.endswith(f"{END}\nafter\n")
     assert "old" not in first
-    assert "(shipped)" in first
-    assert "wide spread" in first
+    assert "| **wide spread** (shipped) | 1.00 [" in first
+    for baseline in ("volatility only", "spread/depth EWMA-z", "CUSUM on depth", "VPIN"):
+        assert f"| {baseline} (baseline) | " in first
+    assert "canary" not in first.partition("|---|")[2]
     assert run(main, rewrite).exit_code == 0
     assert page.read_text() == first
     assert run(main, [*rewrite, "--check"]).exit_code == 0
