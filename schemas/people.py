@@ -38,6 +38,11 @@ class Signed(Protocol):
         """Why."""
 
 
+def message_key(command: RiskCommand) -> str:
+    """Return what tells messages of a command apart: what a maker proposed and what a checker approved bear one id."""
+    return f"{command.command_id}\n{command.checker or ''}"
+
+
 def fault_of_one(command: Signed) -> Fault | None:
     """Return what is wrong with the people behind a command that one person may give; ``None`` = nothing."""
     maker = _identity(command.maker)

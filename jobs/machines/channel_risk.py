@@ -14,6 +14,7 @@ from models.wire import decode_scores
 from schemas import codec, topics
 from schemas.codec import Registry
 from schemas.errors import MessageError, Place
+from schemas.people import message_key
 from schemas.records import CommandKind, RiskCommand
 
 
@@ -62,7 +63,7 @@ class RiskScoring:
 
     def apply(self, viewed: bytes, scores: bytes, releases: Iterable[RiskCommand]) -> RiskOutcome:
         """Take one message of viewed ticks with the network's answer; ``releases`` are all release commands known so far."""
-        new = [codec.encode(topics.RISK_COMMANDS, one) for one in releases if one.command_id not in self._known]
+        new = [codec.encode(topics.RISK_COMMANDS, one) for one in releases if message_key(one) not in self._known]
         self._learn(new)
         tracked, names = self._take(viewed, scores)
         self._since += 1
@@ -93,7 +94,7 @@ class RiskScoring:
         for raw in commands:
             command = codec.decode(topics.RISK_COMMANDS, raw)
             assert isinstance(command, RiskCommand)
-            self._known[command.command_id] = command
+            self._known[message_key(command)] = command
 
     def _to_bytes(self) -> bytes:
         commands = [codec.encode(topics.RISK_COMMANDS, one) for one in self._known.values()]

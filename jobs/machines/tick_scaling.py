@@ -26,7 +26,7 @@ from models.viewing import ChannelViews, rows_of
 from schemas import codec, topics
 from schemas.codec import Registry
 from schemas.errors import MessageError, Place
-from schemas.people import fault_of_expiry, fault_of_two
+from schemas.people import fault_of_expiry, fault_of_two, message_key
 from schemas.records import AlertKind, CommandKind, RiskAlert, RiskCommand, Tier
 from schemas.ticks import Ticks, decode_ticks
 
@@ -104,7 +104,7 @@ class TickScaling:
             place: Where it came from.
             commands: Every ``LOAD_MODEL`` known so far, in any order.
         """
-        new = [one for one in commands if one.command_id not in self._known.handled]
+        new = [one for one in commands if message_key(one) not in self._known.handled]
         try:
             viewed, alerts = self._take(raw, new)
         except MessageError as error:
@@ -154,7 +154,7 @@ class TickScaling:
         return [*viewed, encode_viewed(self._views.step(rows_of(ticks, ~before)))]
 
     def _consider(self, command: RiskCommand, now_ns: int, alerts: list[RiskAlert], *, channel_id: str) -> None:
-        self._known.handled.add(command.command_id)
+        self._known.handled.add(message_key(command))
         wrong = self._wrong(command, now_ns)
         if not wrong:
             try:

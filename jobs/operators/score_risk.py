@@ -21,6 +21,7 @@ from models.risk import TrackerSettings
 from models.systemic_start import SystemicStart
 from models.tiers import TierUse
 from schemas.errors import Place
+from schemas.people import message_key
 from schemas.records import RiskCommand, Tier
 from schemas.registry import ConfluentRegistry
 from schemas.units import NS_PER_MS
@@ -61,9 +62,9 @@ class _Commands:
         command, letters = read_command(message.value, message.place, self._registry)
         if command is not None and self._kind(command):
             known = self.known(kept)
-            if command.command_id not in {one.command_id for one in known}:
+            if message_key(command) not in {message_key(one) for one in known}:
                 known.append(command)
-                kept.put(command.command_id, message.value)
+                kept.put(message_key(command), message.value)
         return letters
 
 

@@ -190,3 +190,18 @@ def test_packed_parts_round_trip_and_damage_is_refused(parts: list[bytes]) -> No
     for damaged in (raw + b"x", raw[:-1]):
         with pytest.raises(ValueError, match="kept state"):
             unpack(damaged)
+
+
+def test_release_that_a_maker_proposed_is_heard_again_when_a_checker_approves(
+    model: ModelFolder, viewed: list[ViewedTicks]
+) -> None:
+    machine = RiskScoring(lambda _: model, SETTINGS)
+    proposed, approved = replace(release("r-1", 110), checker=None), release("r-1", 112)
+    told: list[RiskAlert] = []
+    for number, ticks in enumerate(viewed[100:120]):
+        known = [proposed] if number < 15 else [proposed, approved]
+        outcome = machine.apply(encode_viewed(ticks), scores_of(ticks), known)
+        told.extend(cast("RiskAlert", codec.decode(topics.RISK_ALERTS, raw)) for _, raw in outcome.alerts)
+    refused = [alert.message for alert in told if alert.kind is AlertKind.COMMAND_REFUSED]
+    assert any("second person" in message for message in refused)
+    assert any("nothing to release" in message for message in refused)
