@@ -113,12 +113,13 @@ def test_writer_killed_in_mid_stream_stores_everything_once(stack: Stack) -> Non
 
 
 def test_every_topic_is_kept_and_bad_messages_become_letters_with_their_place(stack: Stack) -> None:
-    sent: Counter[str] = Counter()  # every published message has a key of its own
+    keys = set()  # newer versions of a schema publish some messages again, under the same keys
     for path in sorted(GOLDEN.glob("*.bin")):
         topic = path.name.split(".v")[0]
         if topic in rows.TABLE_OF and topic != topics.FEATURES_TICKS:
             stack.send(topic, path.read_bytes())
-            sent[rows.TABLE_OF[topic]] += 1
+            keys.add(key_of(rows.TABLE_OF[topic], codec.decode(topic, path.read_bytes())))
+    sent = Counter(key[0] for key in keys)
     bad = [topic for topic in rows.TABLE_OF for _ in range(2)]  # on dead.letters: counted, or they would come for ever
     for topic in bad:
         stack.send(topic, b"poison")
@@ -134,6 +135,11 @@ def test_every_topic_is_kept_and_bad_messages_become_letters_with_their_place(st
     stack.stop_writer()
     assert stack.status()["unusable_letters"] == 2
     assert stack.status()["dead_letters"] == letters
+
+
+def key_of(table: str, record: codec.Record) -> tuple[str, ...]:
+    names = [name for name in queries.KEYS[table].split(", ") if "(" not in name]
+    return table, *(str(getattr(record, name)) for name in names)
 
 
 def test_readers_are_served_while_rows_come_in_and_cannot_write(stack: Stack) -> None:
