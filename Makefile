@@ -32,7 +32,7 @@ check: $(STAMPS)/dev $(STAMPS)/build  ## lint, types and the tidy tests: what ev
 	echo "[tidegate] mypy";  $(VENV)/bin/mypy
 	echo "[tidegate] tidy";  $(PY) -m pytest -q tests/tidy
 
-unit: $(STAMPS)/dev $(STAMPS)/build  ## unit tests alone, under a minute (neither slow ones nor engines nor recordings)
+unit: $(STAMPS)/dev $(STAMPS)/build  ## unit tests alone, a minute and a half (neither slow ones nor engines nor recordings)
 	$(PY) -m pytest -q -m "not integration and not marketdata and not slow"
 
 integration: $(STAMPS)/dev $(STAMPS)/build $(STAMPS)/jars $(STAMPS)/serving  ## integration tests alone
