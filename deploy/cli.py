@@ -20,6 +20,8 @@ COMMANDS: Final = {
     "results": "Rewrite README's table of the evaluation from kept results.",
     "features": "Ask which features say anything about what comes.",
     "query": "Ask the history in SQL.",
+    "history": "Migrate, rebuild or serve the history.",
+    "analyst-plots": "Draw what analysts look at first.",
     "watch": "Follow the tiers live.",
     "verify": "Prove a property of the running system.",
     "replay-decision": "Rebuild one decision from history and compare it.",

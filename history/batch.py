@@ -91,11 +91,7 @@ class Batch:
         """Return each table's rows as Arrow, tables without rows left out."""
         made = []
         for name, parts in self._parts.items():
-            tick_parts = [part for part in parts if isinstance(part, rows.TickRows)]
-            if tick_parts:
-                table = rows.ticks_table(tick_parts)
-            else:
-                table = rows.rows_table(name, [part for part in parts if not isinstance(part, rows.TickRows)])
+            table = rows.table_of_parts(name, parts)
             if table.num_rows:
                 made.append((name, table))
         return made

@@ -7,7 +7,8 @@ taken back by a statement. Rejected: chDB's own interface (a second code path fo
 
 import contextlib
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,11 +16,21 @@ import clickhouse_connect
 import pyarrow as pa
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from history.read_only import QueryError, check_read_only
+from history.read_only import QueryError, QueryTimeoutError, ResultTooLargeError, check_read_only
 from history.settings import HistorySettings
+from history.statement import NO_PARAMETERS, Statement, Value, statement_of
 
 _WRITE_SETTINGS: Final = {"max_partitions_per_insert_block": 0}
 """A replayed year may arrive in one batch."""
+_CODE: Final = re.compile(r"Code: (\d+)")
+_KIND_OF_CODE: Final = {
+    "159": QueryTimeoutError,  # TIMEOUT_EXCEEDED
+    "160": QueryTimeoutError,  # TOO_SLOW: told before the time is up
+    "158": ResultTooLargeError,  # TOO_MANY_ROWS
+    "396": ResultTooLargeError,  # TOO_MANY_ROWS_OR_BYTES
+    "307": ResultTooLargeError,  # TOO_MANY_BYTES
+    "241": ResultTooLargeError,  # MEMORY_LIMIT_EXCEEDED
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,29 +88,55 @@ class Reader:
     def __init__(self, settings: HistorySettings) -> None:
         limits = {
             "max_execution_time": settings.query_timeout_s,
+            "timeout_before_checking_execution_speed": 0,  # else a forecast, not the clock, ends a query
+            "max_result_rows": settings.result_rows_max,
+            "max_result_bytes": settings.result_bytes_max,
+            "result_overflow_mode": "throw",  # an answer cut short would be taken for the whole
+            "max_memory_usage": settings.query_memory_bytes_max,
+            "max_threads": settings.query_threads,
             "output_format_json_quote_64bit_integers": 0,
             "join_use_nulls": 1,  # a row that is not there is null, never tier NORMAL or score 0
             "readonly": 1,  # last: nothing can be set after it
         }
         self._client = _connect(settings, limits)
 
-    def json(self, sql: str) -> bytes:
+    def json(self, sql: str, parameters: Mapping[str, Value] = NO_PARAMETERS) -> bytes:
         """Return the answer as ClickHouse's JSONCompact text.
 
         Raises:
-            QueryError: The statement does not only read, or failed.
+            QueryError: The statement does not only read, or failed; ``QueryTimeoutError`` and ``ResultTooLargeError`` when it
+                met a limit.
         """
-        statement = check_read_only(sql)
-        with _telling(QueryError):
-            return bytes(self._client.raw_query(statement, fmt="JSONCompact"))
+        return self._raw(sql, parameters, "JSONCompact")
 
-    def query(self, sql: str) -> Result:
+    def arrow(self, sql: str, parameters: Mapping[str, Value] = NO_PARAMETERS) -> bytes:
+        """Return the answer as an Arrow IPC stream; raises as :meth:`json`."""
+        return self._raw(sql, parameters, "ArrowStream")
+
+    def query(self, question: str | Statement) -> Result:
         """Return the answer; raises as :meth:`json`."""
-        return parse_result(self.json(sql))
+        statement = statement_of(question)
+        return parse_result(self.json(statement.sql, statement.parameters))
+
+    def table(self, question: str | Statement) -> pa.Table:
+        """Return the answer as Arrow: times as ns UTC, enumerations as their numbers; raises as :meth:`json`."""
+        statement = statement_of(question)
+        return parse_arrow(self.arrow(statement.sql, statement.parameters))
 
     def close(self) -> None:
         """Close the handle."""
         self._client.close()
+
+    def _raw(self, sql: str, parameters: Mapping[str, Value], form: str) -> bytes:
+        statement = check_read_only(sql)
+        with _telling(QueryError):
+            return bytes(self._client.raw_query(statement, parameters=dict(parameters), fmt=form))
+
+
+def parse_arrow(raw: bytes) -> pa.Table:
+    """Return the table in an Arrow IPC stream."""
+    with pa.ipc.open_stream(raw) as stream:
+        return stream.read_all()
 
 
 def parse_result(raw: bytes) -> Result:
@@ -118,14 +155,19 @@ def _telling(kind: type[StoreError] | type[QueryError]) -> Iterator[None]:
     try:
         yield
     except (ClickHouseError, pa.ArrowException, OSError, RuntimeError) as error:
-        raise kind(str(error)) from error
+        raise _kind(kind, str(error))(str(error)) from error
 
 
-def _connect(settings: HistorySettings, session: dict[str, int]) -> Any:
+def _kind(kind: type[StoreError] | type[QueryError], detail: str) -> type[StoreError] | type[QueryError]:
+    code = _CODE.search(detail)
+    return _KIND_OF_CODE.get(code[1], kind) if code and kind is QueryError else kind
+
+
+def _connect(settings: HistorySettings, session: Mapping[str, Any]) -> Any:
     with _telling(StoreError):
         if settings.interface == "chdb":
             settings.data_dir.mkdir(parents=True, exist_ok=True)
-            return clickhouse_connect.get_client(interface="chdb", path=str(settings.data_dir), settings=session)
+            return clickhouse_connect.get_client(interface="chdb", path=str(settings.data_dir), settings=dict(session))
         return clickhouse_connect.get_client(
             interface=settings.interface,
             host=settings.host,
@@ -133,5 +175,5 @@ def _connect(settings: HistorySettings, session: dict[str, int]) -> Any:
             username=settings.user,
             password=settings.password,
             database=settings.database,
-            settings=session,
+            settings=dict(session),
         )

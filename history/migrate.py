@@ -1,9 +1,9 @@
 """Numbered SQL files applied in order, each noted with its checksum.
 
 Invariant: what was applied is never changed: a file that was edited, renamed or removed afterwards stops the process,
-for the store would no longer be what the files say. A statement may run twice (a crash between it and its note), so
-each is written to bear that (``IF NOT EXISTS``, ``OR REPLACE``). Rejected: a migration library, for SQL files
-and one table suffice.
+for the store would no longer be what the files say. Every statement is noted when it is done, so a crash repeats at most one, and
+each is written to bear that (``IF NOT EXISTS``, ``OR REPLACE``, a copy whose keys replace). What only a server can do lies
+apart (``server/``) and is applied by its administrator. Rejected: a migration library, for SQL files and two tables suffice.
 """
 
 import argparse
@@ -28,6 +28,11 @@ CREATE TABLE IF NOT EXISTS migrations
 (name String, checksum String, applied_ns DateTime64(9, 'UTC') DEFAULT now64(9))
 ENGINE = ReplacingMergeTree ORDER BY name
 """
+_STEPS: Final = """
+CREATE TABLE IF NOT EXISTS migration_steps
+(name String, checksum String, step UInt32, done_ns DateTime64(9, 'UTC') DEFAULT now64(9))
+ENGINE = ReplacingMergeTree ORDER BY (name, step)
+"""
 
 
 class MigrationError(RuntimeError):
@@ -51,6 +56,10 @@ class Migration:
     name: str
     checksum: str
     sql: str
+
+    def statements_on(self, *, replicated: bool) -> list[str]:
+        """The statements for a store whose tables are replicated, or not: the engines alone differ."""
+        return [_on(statement, replicated=replicated) for statement in self.statements]
 
     @property
     def statements(self) -> list[str]:
@@ -93,8 +102,19 @@ def pending(migrations: Sequence[Migration], applied: dict[str, str]) -> list[Mi
     return waiting
 
 
-def migrate(store: Target, *, folder: Path = FOLDER, dry_run: bool = False) -> list[str]:
-    """Apply what is pending, or only list it; return the names."""
+def migrate(store: Target, *, folder: Path = FOLDER, dry_run: bool = False, replicated: bool = False) -> list[str]:
+    """Apply what is pending, or only list it; return the names.
+
+    Args:
+        store: Where; a dry run only reads.
+        folder: Migrations.
+        dry_run: Only list.
+        replicated: Make replicated tables: of a server whose configuration has the default replica path.
+
+    Raises:
+        MigrationError: The files and what was applied disagree.
+        StoreError: The store refused a statement.
+    """
     if dry_run:
         exists = store.rows(
             "SELECT count() FROM system.tables WHERE database = currentDatabase() AND name = 'migrations'"
@@ -102,18 +122,33 @@ def migrate(store: Target, *, folder: Path = FOLDER, dry_run: bool = False) -> l
         if not exists[0][0]:
             return [migration.name for migration in read_migrations(folder)]
     else:
-        store.command(_NOTES)
+        store.command(_on(_NOTES, replicated=replicated))
     noted = store.rows("SELECT name, checksum FROM migrations FINAL")
     waiting = pending(read_migrations(folder), {str(name): str(checksum) for name, checksum in noted})
     if not dry_run:
         for migration in waiting:
-            for statement in migration.statements:
-                store.command(statement)
-            store.command(
-                f"INSERT INTO migrations (name, checksum) VALUES ('{migration.name}', '{migration.checksum}')"  # noqa: S608 (both fit fixed patterns)
-            )
-            log.info("migrated name=%s", migration.name)
+            _apply(store, migration, replicated=replicated)
     return [migration.name for migration in waiting]
+
+
+def _on(statement: str, *, replicated: bool) -> str:
+    return re.sub(r"(?m)^ENGINE = (\w*MergeTree)", r"ENGINE = Replicated\1", statement) if replicated else statement
+
+
+def _apply(store: Target, migration: Migration, *, replicated: bool) -> None:
+    """Run the statements that were not done yet, then note the whole."""
+    store.command(_on(_STEPS, replicated=replicated))
+    done = store.rows(f"SELECT step, checksum FROM migration_steps FINAL WHERE name = '{migration.name}'")  # noqa: S608 (fits a fixed pattern)
+    if any(checksum != migration.checksum for _, checksum in done):
+        raise MigrationError(f"{migration.name} was applied in part and its file was changed since")
+    steps = {int(step) for step, _ in done}
+    values = f"('{migration.name}', '{migration.checksum}'"  # both fit fixed patterns
+    for step, statement in enumerate(migration.statements_on(replicated=replicated)):
+        if step not in steps:
+            store.command(statement)
+            store.command(f"INSERT INTO migration_steps (name, checksum, step) VALUES {values}, {step})")  # noqa: S608
+    store.command(f"INSERT INTO migrations (name, checksum) VALUES {values})")  # noqa: S608
+    log.info("migrated name=%s", migration.name)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -123,9 +158,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--dry-run", action="store_true", help="list what would be applied")
     arguments = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    store = Store(load_settings(HistorySettings, arguments.settings, prefix=PREFIX))
+    settings = load_settings(HistorySettings, arguments.settings, prefix=PREFIX)
+    store = Store(settings)
     try:
-        names = migrate(store, dry_run=arguments.dry_run)
+        names = migrate(store, dry_run=arguments.dry_run, replicated=settings.replicated)
     finally:
         store.close()
     log.info("%s %s", "pending" if arguments.dry_run else "applied", " ".join(names) or "nothing")

@@ -18,6 +18,27 @@ class QueryError(ValueError):
     """A query that was refused or failed; the message says why."""
 
 
+class QueryTimeoutError(QueryError):
+    """A query ran longer than its store allows."""
+
+
+class ResultTooLargeError(QueryError):
+    """An answer has more rows or bytes than its store allows: narrow the question, or page."""
+
+
+class BusyError(QueryError):
+    """As many readers wait as the store's owner lets wait; try again."""
+
+
+KINDS: Final = {"timeout": QueryTimeoutError, "too_large": ResultTooLargeError, "busy": BusyError}
+"""Kinds of failure by their word on the wire; any other is a plain :class:`QueryError`."""
+
+
+def kind_of(error: QueryError) -> str:
+    """Return the word of an error on the wire."""
+    return next((word for word, kind in KINDS.items() if type(error) is kind), "query")
+
+
 def check_read_only(sql: str) -> str:
     """Return the statement without a closing semicolon.
 

@@ -1,9 +1,9 @@
-"""The talk between the owner of a store and local readers: length-prefixed JSON over a Unix-domain socket.
+"""The talk between the owner of a store and local readers: length-prefixed messages over a Unix-domain socket.
 
-A message is a 4-byte big-endian length and that many bytes. Question: ``{"sql": text}``. Answer: ClickHouse's
-JSONCompact (``meta``, ``data``) as it comes, or ``{"error": text}``. The owner writes ``history.owner.json`` into its
-status folder, which says where to ask and which folder it holds. Rejected: a port on localhost (the socket's file mode
-says who may ask).
+A message is a 4-byte big-endian length and that many bytes. Question: ``{"sql": text, "parameters": {name: value}, "form": "json"
+or "arrow"}``. Answer: ClickHouse's JSONCompact or an Arrow IPC stream as it comes, or ``{"error": text, "kind": word}``. The owner
+writes ``history.owner.json`` into its status folder, which says where to ask and which folder it holds. Rejected: a port on
+localhost (the socket's file mode says who may ask).
 """
 
 import hashlib
@@ -16,11 +16,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from history.read_only import KINDS, QueryError, kind_of
+
 OWNER_FILE: Final = "history.owner.json"
 MESSAGE_BYTES_MAX: Final = 1 << 30
 QUESTION_BYTES_MAX: Final = 1 << 20
 SOCKET_PATH_BYTES_MAX: Final = 100
 """Room in the system's address structure is 104 to 108 bytes."""
+
+
+_ERROR: Final = b'{"error": '
 
 
 class WireError(ConnectionError):
@@ -40,6 +45,18 @@ class Owner:
     interface: str
     data_dir: str
     socket_path: str
+
+
+def error(failure: QueryError) -> bytes:
+    """Return the answer that tells a failure."""
+    return _ERROR + json.dumps(str(failure)).encode() + b', "kind": ' + json.dumps(kind_of(failure)).encode() + b"}"
+
+
+def raise_error(answer: bytes) -> None:
+    """Raise the failure that an answer tells, if it tells one."""
+    if answer.startswith(_ERROR):
+        plain = json.loads(answer)
+        raise KINDS.get(plain["kind"], QueryError)(plain["error"])
 
 
 def send(connection: socket.socket, payload: bytes) -> None:

@@ -17,12 +17,12 @@ from typing import Any, Final
 
 import confluent_kafka
 
-from history import wire
 from history.batch import Arrival, Batch, Bounds
-from history.database import Reader, Store, StoreError
+from history.database import Store, StoreError
 from history.migrate import migrate
 from history.owner import OwnerSocket
 from history.rows import TABLE_OF
+from history.serve import open_owner
 from history.settings import PREFIX, HistorySettings
 from schemas import codec, topics
 from schemas.errors import Place
@@ -68,15 +68,10 @@ class Writer:
             confluent_kafka.KafkaException: Kafka refused something for good.
         """
         settings = self._settings
-        settings.status_dir.mkdir(parents=True, exist_ok=True)
         self._store = _open(settings, is_stopping)
         try:
-            migrate(self._store)
-            self._owner = OwnerSocket(wire.usable_socket_path(settings.socket_path), self._open_reader)
-            wire.write_owner(
-                settings.status_dir,
-                wire.Owner(settings.interface, str(settings.data_dir.resolve()), str(self._owner.path)),
-            )
+            migrate(self._store, replicated=settings.replicated)
+            self._owner = open_owner(settings)
             on_open()
             self._consume(is_stopping)
         finally:
@@ -186,10 +181,6 @@ class Writer:
     def _forget(self, parts: list[Any]) -> None:
         for part in parts:
             self._positions.pop((part.topic, part.partition), None)
-
-    def _open_reader(self) -> tuple[Callable[[str], bytes], Callable[[], None]]:
-        reader = Reader(self._settings)
-        return reader.json, reader.close
 
     def _lag(self) -> dict[str, int]:
         """Return messages not yet stored per partition, by what the broker last told the consumer."""

@@ -22,6 +22,8 @@ import fastavro.schema
 
 from schemas import records, topics
 from schemas.errors import MessageError
+from schemas.model_events import ModelEvent
+from schemas.quality import QualityResult
 
 Record = (
     records.RiskState
@@ -31,6 +33,8 @@ Record = (
     | records.OrderDecision
     | records.OrderExecution
     | records.OrderFact
+    | ModelEvent
+    | QualityResult
     | records.DeadLetter
 )
 
@@ -42,6 +46,8 @@ RECORD_OF: Final[dict[str, type[Record]]] = {
     topics.ORDERS_DECISIONS: records.OrderDecision,
     topics.ORDERS_EXECUTIONS: records.OrderExecution,
     topics.ORDERS_FACTS: records.OrderFact,
+    topics.MODELS_EVENTS: ModelEvent,
+    topics.QUALITY_RESULTS: QualityResult,
     topics.DEAD_LETTERS: records.DeadLetter,
 }
 

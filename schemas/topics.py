@@ -10,12 +10,15 @@ from typing import Final
 MARKET_FRAMES: Final = "market.frames"
 FEATURES_TICKS: Final = "features.ticks"
 RISK_STATES: Final = "risk.states"
+RISK_SCORES: Final = "risk.scores"
 RISK_ALERTS: Final = "risk.alerts"
 RISK_COMMANDS: Final = "risk.commands"
 ORDERS_REQUESTS: Final = "orders.requests"
 ORDERS_DECISIONS: Final = "orders.decisions"
 ORDERS_EXECUTIONS: Final = "orders.executions"
 ORDERS_FACTS: Final = "orders.facts"
+MODELS_EVENTS: Final = "models.events"
+QUALITY_RESULTS: Final = "quality.results"
 DEAD_LETTERS: Final = "dead.letters"
 
 KEEP_FOR_EVER_MS: Final = -1
@@ -43,11 +46,14 @@ TOPICS: Final = (
     Topic(MARKET_FRAMES, "channel_id", "arrow", 7 * _DAY_MS),
     Topic(FEATURES_TICKS, "channel_id", "arrow", 7 * _DAY_MS),
     Topic(RISK_STATES, "instrument_id", "avro", 30 * _DAY_MS),
+    Topic(RISK_SCORES, "channel_id", "arrow", 7 * _DAY_MS),
     Topic(RISK_ALERTS, "instrument_id", "avro", 30 * _DAY_MS),
     Topic(RISK_COMMANDS, "scope", "avro", KEEP_FOR_EVER_MS),
     Topic(ORDERS_REQUESTS, "account_id", "avro", 30 * _DAY_MS),
     Topic(ORDERS_DECISIONS, "account_id", "avro", 30 * _DAY_MS),
     Topic(ORDERS_EXECUTIONS, "account_id", "avro", 30 * _DAY_MS),
     Topic(ORDERS_FACTS, "account_id", "avro", 30 * _DAY_MS),
+    Topic(MODELS_EVENTS, "model_id", "avro", KEEP_FOR_EVER_MS),
+    Topic(QUALITY_RESULTS, "table", "avro", 30 * _DAY_MS),
     Topic(DEAD_LETTERS, "source topic", "avro", KEEP_FOR_EVER_MS),
 )

@@ -1,6 +1,7 @@
 """Every published record becomes a row that fits its table; bad messages become causes."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,15 @@ from history.queries import KEYS
 from schemas import codec, topics
 from schemas.errors import MessageError
 from schemas.records import DeadLetter, RiskState, Tier
+from schemas.scores import ScoreRows
 from schemas.ticks import Ticks, encode_ticks
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "schemas"
 T0_NS = 1_768_487_428_000_000_000
 AVRO = sorted(
-    path for path in GOLDEN.glob("*.bin") if path.name.split(".v")[0] in rows.TABLE_OF.keys() - {topics.FEATURES_TICKS}
+    path
+    for path in GOLDEN.glob("*.bin")
+    if path.name.split(".v")[0] in rows.TABLE_OF.keys() - {topics.FEATURES_TICKS, topics.RISK_SCORES}
 )
 
 
@@ -51,7 +55,7 @@ def columns_of(table: str) -> list[str]:
         for migration in read_migrations()
         for statement in migration.statements
         if statement.startswith(f"ALTER TABLE {table}\n")
-        for name in re.findall(r"ADD COLUMN IF NOT EXISTS (\w+) ", statement)
+        for name in re.findall(r"ADD COLUMN IF NOT EXISTS (\w+) (?!.* MATERIALIZED )", statement)
     ]
 
 
@@ -60,11 +64,11 @@ def created(table: str) -> list[str]:
         for statement in migration.statements:
             if statement.startswith(f"CREATE TABLE IF NOT EXISTS {table}\n"):
                 body = statement.split("\n(\n", 1)[1].split("\n)\n", 1)[0]
-                names = re.findall(r"^    `?(\w+)`? ", body, re.MULTILINE)
+                names = re.findall(r"^    `?(\w+)`? (?!.* MATERIALIZED )", body, re.MULTILINE)
                 nested = re.findall(r"(\w+) Nested\((.*)\)", body)
                 for name, inner in nested:
-                    names.remove(name)
-                    names += [f"{name}.{part.split()[0]}" for part in inner.split(", ")]
+                    at = names.index(name)
+                    names[at : at + 1] = [f"{name}.{part.split()[0]}" for part in inner.split(", ")]
                 return names
     raise AssertionError(table)
 
@@ -87,9 +91,10 @@ def test_migration_has_the_columns_of_the_arrow_schema(table: str) -> None:
 def test_migrations_order_tables_by_the_keys_that_queries_count() -> None:
     text = "\n".join(migration.sql for migration in read_migrations())
     for table, key in KEYS.items():
-        made = re.findall(rf"EXISTS {table}\n.*?ORDER BY \(?(.*?)\)?;", text, re.DOTALL)
+        made = re.findall(rf"EXISTS {table}\n.*?ORDER BY \(?(.*?)\)?(?:;|\nTTL)", text, re.DOTALL)
         changed = re.findall(rf"ALTER TABLE {table}\n[^;]*MODIFY ORDER BY \((.*?)\);", text)
-        assert [*made, *changed][-1] == key
+        copied = re.findall(rf"EXISTS {table}_ordered AS {table}\n[^;]*ORDER BY \((.*?)\);", text)
+        assert [*made, *changed, *copied][-1] == key
 
 
 @pytest.mark.parametrize("path", AVRO, ids=lambda path: path.name)
@@ -132,6 +137,21 @@ def test_dead_letter_takes_the_time_of_its_message_and_keeps_bytes() -> None:
     assert made["observed_ns"].cast(pa.int64()).to_pylist() == [1_700_000_000_123_000_000]
 
 
+def test_scores_are_joined_with_their_own_model_and_measures() -> None:
+    raw = (GOLDEN / "risk.scores.v1.two_rows.bin").read_bytes()
+    first = rows.parse(topics.RISK_SCORES, raw, 0)
+    assert isinstance(first, ScoreRows)
+    assert rows.row_count(first) == 2
+    bare = replace(first, model_id="other", shadow=True, measures=(), measure_p=np.empty((2, 0)))
+    made = rows.table_of_parts("scores", [first, bare])
+    assert made.schema.names == columns_of("scores")
+    assert made["model_id"].to_pylist() == ["default", "default", "other", "other"]
+    assert made["shadow"].to_pylist() == [False, False, True, True]
+    assert made["measures.name"].to_pylist() == [["length", "network"]] * 2 + [[], []]
+    assert made["measures.p"].to_pylist()[0] == [0.02, 1e-5]
+    assert made["tick_ns"].cast(pa.int64()).to_pylist() == list(first.tick_ns) * 2
+
+
 def parsed_ticks(**changes: Any) -> rows.TickRows:
     parsed = rows.parse(topics.FEATURES_TICKS, tick_message(**changes), 0)
     assert isinstance(parsed, rows.TickRows)
@@ -140,8 +160,8 @@ def parsed_ticks(**changes: Any) -> rows.TickRows:
 
 def test_tick_messages_are_joined_with_their_own_metadata() -> None:
     made = rows.ticks_table([parsed_ticks(), parsed_ticks(count=1, channel="B", epoch=9), parsed_ticks()])
-    assert made["channel_id"].to_pylist() == ["SIM", "SIM", "B", "SIM", "SIM"]
-    assert made["epoch"].to_pylist() == [3, 3, 9, 3, 3]
+    assert made["channel_id"].to_pylist() == ["SIM", "SIM", "SIM", "SIM", "B"]
+    assert made["epoch"].to_pylist() == [3, 3, 3, 3, 9]
     assert made["tick_ns"].cast(pa.int64()).to_pylist() == [T0_NS + 1] * 5
     assert np.isnan(made["spread_bps"].to_pylist()[0])
 

@@ -12,7 +12,15 @@ from schemas.settings import SettingsError, describe, load_settings
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"interface": "duckdb"}, {"batch_rows": 0}, {"batch_age_ms": -1}, {"batch_bytes": 0}]
+    "wrong",
+    [
+        {"interface": "duckdb"},
+        {"batch_rows": 0},
+        {"batch_age_ms": -1},
+        {"batch_bytes": 0},
+        {"readers": 0},
+        {"replicated": True},
+    ],
 )
 def test_value_that_no_run_can_use_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(SettingsError, match=next(iter(wrong))):

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas import frames, ticks, topics
+from schemas import frames, scores, ticks, topics
 from schemas.codec import SCHEMA_ROOT
 from schemas.errors import MessageError
 from schemas.events import FrameFlag
@@ -130,6 +130,7 @@ def test_signal_frame_bytes_are_golden_and_decode_to_the_same_signals() -> None:
         (f"{topics.MARKET_FRAMES}/v1", frames.FORMAT, frames.COLUMNS),
         (f"{topics.MARKET_FRAMES}/signal.v1", frames.SIGNAL_FORMAT, frames.SIGNAL_COLUMNS),
         (f"{topics.FEATURES_TICKS}/v1", ticks.FORMAT, ticks.FIXED),
+        (f"{topics.RISK_SCORES}/v1", scores.FORMAT, scores.FIXED),
     ],
 )
 def test_published_arrow_schema_matches_the_code(file: str, form: bytes, head: tuple[tuple[str, object], ...]) -> None:

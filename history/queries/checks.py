@@ -1,7 +1,7 @@
-"""Named questions of the demo, the checks and analysts; each returns SQL for :func:`history.client.query`.
+"""SQL without parameters: what the demo, the tests and the operator look at to see that history is whole.
 
 All read the ``*_once`` views, so a row counts once before and after merges; :func:`duplicates` is the exception, which
-compares stored rows with keys. Arguments are integers or go through :func:`text`.
+compares stored rows with keys.
 """
 
 from typing import Final
@@ -42,12 +42,15 @@ FROM dead_letters_once GROUP BY topic, source, cause ORDER BY letters DESC"""
 KEYS: Final = {
     "ticks": "channel_id, instrument_id, tick_ns",
     "risk_states": "instrument_id, tick_ns, epoch",
-    "risk_alerts": "alert_id",
-    "commands": "command_id",
-    "requests": "account_id, order_id, ts_event_ns",
-    "decisions": "order_id, enforcer, decision_id",
-    "executions": "account_id, venue_id, exec_id, source, ts_event_ns",
+    "risk_alerts": "instrument_id, ts_ns, alert_id",
+    "commands": "ts_ns, command_id, ifNull(checker, '')",
+    "requests": "account_id, ts_event_ns, order_id",
+    "decisions": "instrument_id, ts_event_ns, order_id, enforcer, decision_id",
+    "executions": "account_id, ts_event_ns, venue_id, exec_id, source",
     "facts": "account_id, fact_id",
+    "scores": "model_id, instrument_id, tick_ns",
+    "quality_results": "`table`, expectation, since_ns, result_id",
+    "model_events": "model_id, ts_ns, event_id",
     "dead_letters": "topic, partition, offset, source, cause, cityHash64(raw)",
 }
 """Idempotency key of each table, as in its migration."""
@@ -66,47 +69,6 @@ def duplicates(*, once: bool = True) -> str:
         for table, key in KEYS.items()
     ]
     return f"SELECT * FROM ({' UNION ALL '.join(parts)}) ORDER BY `table`"  # noqa: S608 (constants alone)
-
-
-def tier_timeline(instrument_id: int, *, epoch: int | None = None) -> str:
-    """Return the changes of tier of one instrument in order, with what caused them."""
-    of_epoch = "" if epoch is None else f" AND epoch = {int(epoch)}"
-    return (
-        "SELECT tick_ns, epoch, tier_before, tier, latched, stale, degraded, score, p, ref_price, model_id, "  # noqa: S608
-        "causes.name, causes.z, causes.share FROM risk_states_once "
-        f"WHERE instrument_id = {int(instrument_id)}{of_epoch} AND tier != tier_before ORDER BY tick_ns, epoch"
-    )
-
-
-def alerts(instrument_id: int | None = None) -> str:
-    """Return the alerts, of one instrument or all, in order of time."""
-    where = "" if instrument_id is None else f" WHERE instrument_id = {int(instrument_id)}"
-    return f"SELECT ts_ns, kind, instrument_id, tier, message, source FROM risk_alerts_once{where} ORDER BY ts_ns"  # noqa: S608
-
-
-def decision(order_id: str) -> str:
-    """Return all answers to one order, each with the risk state that was in force (the larger epoch when several)."""
-    return (
-        "SELECT d.*, s.score AS state_score, s.p AS state_p, s.tier AS state_tier, s.ref_price AS state_ref_price, "  # noqa: S608
-        "s.causes.name AS causes, s.causes.share AS shares "
-        "FROM decisions_once AS d LEFT JOIN risk_states_once AS s "
-        "ON d.instrument_id = s.instrument_id AND d.tick_ns = s.tick_ns AND d.epoch = s.epoch "
-        f"WHERE d.order_id = {text(order_id)} ORDER BY d.enforcer, d.ts_event_ns, d.seq"
-    )
-
-
-def order_trail(account_id: str, order_id: str) -> str:
-    """Return what was asked, decided and reported about one order, in order of time; ``what`` says which of the three."""
-    where = f"WHERE account_id = {text(account_id)} AND order_id = {text(order_id)}"
-    return (
-        "SELECT * FROM ("  # noqa: S608
-        "SELECT ts_event_ns, 1 AS step, 'request' AS what, '' AS source, toString(action) AS word, '' AS reason, side, "
-        f"toNullable(qty) AS qty, price, '' AS id FROM requests_once {where} UNION ALL "
-        "SELECT ts_event_ns, 2, 'decision', enforcer, verdict, reason, side, qty, ifNull(worst_price, price), decision_id "
-        f"FROM decisions_once {where} UNION ALL "
-        "SELECT ts_event_ns, 3, 'execution', source, kind, '', side, toNullable(qty), price, exec_id "
-        f"FROM executions_once {where}) ORDER BY ts_event_ns, step, id"
-    )
 
 
 def text(value: str) -> str:
