@@ -23,6 +23,8 @@ COMMANDS: Final = {
     "history": "Migrate, rebuild or serve the history.",
     "analyst-plots": "Draw what analysts look at first.",
     "watch": "Follow the tiers live.",
+    "api": "Serve REST, events and the console.",
+    "token": "Make a token for somebody.",
     "verify": "Prove a property of the running system.",
     "replay-decision": "Rebuild one decision from history and compare it.",
     "compliance": "Run the tests behind each requirement of regulators.",

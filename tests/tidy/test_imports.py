@@ -38,10 +38,12 @@ LIBRARY_ROOMS = {
     "clickhouse_connect": {"history"},
     "chdb": {"history"},
     "fastavro": {"schemas"},
-    "confluent_kafka": {"schemas", "feeds", "gate", "history", "deploy", "benchmarks"},
+    "confluent_kafka": {"schemas", "feeds", "gate", "history", "api", "deploy", "benchmarks"},
     "databento_dbn": {"feeds", "deploy"},
     "kafka": {"deploy"},
     "click": {"deploy"},
+    "fastapi": {"api"},
+    "uvicorn": {"api"},
 }
 TRAINING_ONLY = {"models.net", "models.train", "models.export"}
 PURE_LIBRARIES = {"features": {"numpy"}}
