@@ -69,7 +69,10 @@ def own_orders(instrument_id: int, from_ns: int, to_ns: int, *, limit: int) -> s
 
 
 def normal_ranges(instrument_id: int, at_ns: int, names: Sequence[str]) -> str | None:
-    """Return per feature the 5 %, 50 % and 95 % quantile of the hour before a state; ``None`` where no name is a feature's."""
+    """Return per feature the 5 %, 50 % and 95 % quantile of the hour before a state, while the tier was NORMAL.
+
+    ``None`` where no name is a feature's.
+    """
     known = [name for name in dict.fromkeys(names) if name in FEATURES]
     if not known:
         return None
@@ -78,7 +81,12 @@ def normal_ranges(instrument_id: int, at_ns: int, names: Sequence[str]) -> str |
         for name in known
     )
     from_ns, to_ns = at_ns - NORMAL_S * 10**9, at_ns - RECENT_S * 10**9
-    return f"SELECT {columns} FROM ticks_once WHERE instrument_id = {int(instrument_id)} AND {_within('tick_ns', from_ns, to_ns)}"
+    return (
+        f"SELECT {columns} FROM (SELECT * FROM ticks_once WHERE instrument_id = {int(instrument_id)} "
+        f"AND {_within('tick_ns', from_ns, to_ns)}) AS t ASOF JOIN (SELECT instrument_id, tick_ns AS begin_ns, tier "
+        f"FROM risk_states_once WHERE instrument_id = {int(instrument_id)} AND {_within('tick_ns', from_ns, to_ns)}) AS s "
+        "ON t.instrument_id = s.instrument_id AND t.tick_ns >= s.begin_ns WHERE s.tier = 'NORMAL'"
+    )
 
 
 def state_at(instrument_id: int, at_ns: int) -> str:
