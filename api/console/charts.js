@@ -47,9 +47,9 @@ export class Charts {
   }
 
   add(name, title, height, lines, more) {
-    const box = el("figure", { class: "chart", id: `chart-${name}`, role: "img" });
+    const box = el("div", { class: "chart", id: `chart-${name}`, role: "group" });
     box.setAttribute("aria-label", title);
-    box.append(el("figcaption", {}, el("span", {}, title), el("output", { id: `read-${name}` })));
+    box.append(el("div", { class: "caption" }, el("span", {}, title), el("output", { id: `read-${name}` })));
     this.root.append(box);
     const axis = (side) => ({ stroke: () => color("--ink-3"), grid: { stroke: () => color("--rule"), width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif", ...side });
     const options = {

@@ -11,7 +11,7 @@ import { Why } from "./why.js";
 
 const SPANS = [["1 min", 60], ["5 min", 300], ["15 min", 900], ["1 h", 3600]];
 const LIVE_KEEP = 6000;
-const BECAUSE = { tier: "by tier", stale: "stale column: book not trusted", expired: "stale column: nothing heard", no_state: "no state yet", halted: "by its tier", killed: "killed by a person", restricted: "by a person", unset: "nobody set limits" };
+const BECAUSE = { tier: "by tier", stale: "stale column: book not trusted", expired: "stale column: nothing heard", no_state: "no state yet", halted: "by its tier", killed: "killed by a person", restricted: "by a person" };
 
 /** Fill `main` with the page of an instrument. */
 export function instrumentPage(main, id) {
@@ -243,7 +243,7 @@ class Instrument {
     if (!row) return;
     const left = Math.max(0, row.valid_for_ms - (performance.now() - row.heardAt));
     const shown = { score: number(row.score, 2), mid: price(row.mid), spread: number(row.spread_bps, 2), depth: `${number(row.depth_bid_5, 0)} / ${number(row.depth_ask_5, 0)}`,
-      limit: `${lots(row.max_order_qty, row.flags & FLAG.HALTED)} · ${BECAUSE[row.because]}`, valid: left ? `${(left / 1000).toFixed(1)} s` : "expired", model: `${row.model_id || NONE}${row.flags & FLAG.DEGRADED ? " (without the network)" : ""}` };
+      limit: row.because === "unset" ? "unset, which blocks" : `${lots(row.max_order_qty, row.flags & FLAG.HALTED)} · ${BECAUSE[row.because]}`, valid: left ? `${(left / 1000).toFixed(1)} s` : "expired", model: `${row.model_id || NONE}${row.flags & FLAG.DEGRADED ? " (without the network)" : ""}` };
     for (const [name, text] of Object.entries(shown)) if (this.fact[name].textContent !== text) this.fact[name].textContent = text;
     if (this.alertsShown == null) this.showAlerts();
   }

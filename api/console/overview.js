@@ -6,6 +6,7 @@ import { ask } from "./session.js";
 import { doubt, FLAG, onChange, store, symbolOf, systemic } from "./store.js";
 
 const ALERTS_SHOWN = 60;
+const COLLATOR = new Intl.Collator("en", { numeric: true });
 const LARGE_UP_TO = 40; // so few instruments have room for more
 const PAST_POINTS = 240; // of the systemic score, two a second
 
@@ -100,7 +101,7 @@ class Overview {
       this.cells.set(row.instrument_id, cell);
     }
     const tier = row.tier ?? -1;
-    if (cell.tier !== tier) {
+    if (cell.tier !== tier || cell.root.dataset.name !== symbolOf(row.instrument_id)) {
       cell.tier = tier;
       this.place(cell);
     }
@@ -109,7 +110,7 @@ class Overview {
     put(cell, "symbol", symbolOf(row.instrument_id));
     put(cell, "score", why && tier < 0 ? NONE : number(row.score, 1));
     put(cell, "mark", why ? "?" : mark);
-    put(cell, "limit", lots(row.max_order_qty, row.flags & FLAG.HALTED));
+    put(cell, "limit", row.because === "unset" ? "unset" : lots(row.max_order_qty, row.flags & FLAG.HALTED));
     if (this.isLarge) put(cell, "more", `${price(row.mid)}, spread ${number(row.spread_bps, 1)} bp`);
     const state = `${tier}${why ? " doubt" : ""}`;
     if (cell.state !== state) {
@@ -117,13 +118,13 @@ class Overview {
       cell.root.dataset.tier = String(tier);
       cell.root.toggleAttribute("data-doubt", Boolean(why));
       cell.root.title = why;
-      cell.root.setAttribute("aria-label", `${symbolOf(row.instrument_id)}, ${tier < 0 ? "no state" : TIER_WORDS[tier]}${why ? `, ${why}` : ""}`);
+      cell.parts.told.textContent = `, ${tier < 0 ? "no state" : TIER_WORDS[tier]}${why ? `, ${why}` : ""}`;
     }
   }
 
   makeCell(id) {
-    const parts = { symbol: el("span", { class: "symbol" }), score: el("span", { class: "score" }), limit: el("span", { class: "limit" }), mark: el("span", { class: "mark", "aria-hidden": "true" }), more: el("span", { class: "more" }) };
-    const root = el("a", { class: "cell", href: `#/instrument/${id}`, "data-id": String(id) }, parts.symbol, parts.mark, parts.score, parts.limit, parts.more);
+    const parts = { symbol: el("span", { class: "symbol" }), score: el("span", { class: "score" }), limit: el("span", { class: "limit" }), mark: el("span", { class: "mark", "aria-hidden": "true" }), more: el("span", { class: "more" }), told: el("span", { class: "unseen" }) };
+    const root = el("a", { class: "cell", href: `#/instrument/${id}`, "data-id": String(id) }, parts.symbol, parts.mark, parts.score, parts.limit, parts.more, parts.told);
     const item = el("div", { role: "listitem" }, root);
     return { id, root, item, parts, shown: {}, tier: null };
   }
@@ -131,11 +132,10 @@ class Overview {
   place(cell) {
     const group = this.groups.find((one) => one.tier === cell.tier);
     const name = symbolOf(cell.id);
-    const after = [...group.grid.children].find((item) => item.firstChild.dataset.name > name);
+    const after = [...group.grid.children].find((item) => COLLATOR.compare(item.firstChild.dataset.name, name) > 0);
     cell.root.dataset.name = name;
     cell.item.hidden = !this.matches(cell);
     group.grid.insertBefore(cell.item, after || null);
-    this.regroup = true;
   }
 
   matches(cell) {

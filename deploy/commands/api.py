@@ -12,7 +12,9 @@ from schemas.settings import SettingsError, load_settings
 
 @click.command()
 @state_option
-@click.option("--settings", type=click.Path(path_type=Path, dir_okay=False), help="Settings file; default: the stack's.")
+@click.option(
+    "--settings", type=click.Path(path_type=Path, dir_okay=False), help="Settings file; default: the stack's."
+)
 def command(state: Path, settings: Path | None) -> None:
     """Serve REST, events and the console; where a stack is up, it serves already (`tidegate status`)."""
     path = settings or state / "settings" / "api.toml"

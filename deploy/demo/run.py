@@ -15,6 +15,7 @@ from deploy.demo.observer import TOPICS, Observer
 from deploy.demo.story import Story, clock
 from deploy.desk import FOLDER, Desk
 from deploy.instruments import load_instruments
+from deploy.local.console import links
 from deploy.local.stack import Layout, Stack
 from deploy.observe import Tail, TickClock
 from feeds.framing import frames_of
@@ -38,8 +39,8 @@ LEAD_IN_S: Final = 1.0
 Tell = Callable[[str], None]
 
 
-def run_demo(folder: Path, *, seed: int, speed: float, tell: Tell) -> dict[str, Any]:
-    """Run the scenario on a stack of its own and return the report; the stack is ended in every case.
+def run_demo(folder: Path, *, seed: int, speed: float, tell: Tell, keep: bool = False) -> dict[str, Any]:
+    """Run the scenario on a stack of its own and return the report; the stack is ended unless ``keep`` leaves it up.
 
     Raises:
         StackError: The stack did not come up.
@@ -49,11 +50,16 @@ def run_demo(folder: Path, *, seed: int, speed: float, tell: Tell) -> dict[str, 
     shutil.rmtree(folder / "state", ignore_errors=True)
     tell("[tidegate] starting broker, Flink cluster, gate and history")
     layout = stack.up()
+    is_kept = False
     try:
-        return _play(stack, layout, simulate(SCENARIO, seed), options=(seed, speed, tell))
+        tell(f"[tidegate] console: {links(stack.state, layout.ports['api'])['viewer']}")
+        report = _play(stack, layout, simulate(SCENARIO, seed), options=(seed, speed, tell))
+        is_kept = keep
     finally:
-        stack.down()
-        tell("[tidegate] everything is ended")
+        if not is_kept:
+            stack.down()
+            tell("[tidegate] everything is ended")
+    return report
 
 
 def _play(stack: Stack, layout: Layout, session: Session, *, options: tuple[int, float, Tell]) -> dict[str, Any]:

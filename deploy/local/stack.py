@@ -18,6 +18,7 @@ import confluent_kafka
 
 from deploy.instruments import reference_commands
 from deploy.local.broker import start_broker
+from deploy.local.console import api_settings
 from deploy.local.flink import FlinkCluster, FlinkPorts, repository
 from deploy.local.ports import answers, free_ports
 from deploy.local.processes import ProcessBook, alive
@@ -25,9 +26,9 @@ from deploy.topics import apply_topics
 from schemas import codec, topics
 
 JOBS: Final = ("compute_features", "score_risk", "enforce_orders")
-READY_KEY: Final = {"gate": "caught_up", "history": "answers"}
+READY_KEY: Final = {"gate": "caught_up", "history": "answers", "api": "answers"}
 """What the status file of a process says once the process does its work."""
-AFTER_THE_LOOP: Final = {"history"}
+AFTER_THE_LOOP: Final = {"history", "api"}
 """Processes that give way on a machine they share with the loop: memory may be late, a limit may not."""
 
 START_TIMEOUT_S: Final = 120.0
@@ -117,12 +118,13 @@ class Stack:
             apply_topics(layout.bootstrap_servers, partitions=parallelism)
             self._publish_grants(layout)
             self._write_settings(layout, overrides)
-            for name, module in (("gate", "gate.sidecar"), ("history", "history.writer")):
+            for name, module in (("gate", "gate.sidecar"), ("history", "history.writer"), ("api", "api.server")):
                 self.start_process(name, module)
             self._wait("Flink cluster", lambda: self.flink.ready(taskmanagers))
             self.submit_jobs()
             self._wait("gate sidecar", lambda: self._caught_up("gate"))
             self._wait("history writer", lambda: self._caught_up("history"))
+            self._wait("console", lambda: self._caught_up("api"))
         except BaseException:
             self.down()
             raise
@@ -208,7 +210,7 @@ class Stack:
     def _lay_out(self) -> Layout:
         self.state.mkdir(parents=True, exist_ok=True)
         epoch = self.layout.epoch + 1 if (self.state / "stack.json").exists() else 1
-        names = ("broker", "controller", "flink_rpc", "flink_rest", "flink_blob")
+        names = ("broker", "controller", "flink_rpc", "flink_rest", "flink_blob", "api")
         ports = dict(zip(names, free_ports(len(names)), strict=True))
         layout = Layout(
             bootstrap_servers=f"127.0.0.1:{ports['broker']}",
@@ -234,7 +236,10 @@ class Stack:
             "status_dir": str(self.state),
             "socket_path": layout.socket_path,
         }
-        for name, values in (("jobs", jobs), ("gate", gate), ("history", history)):
+        api = api_settings(self.state, layout.bootstrap_servers, layout.ports["api"])
+        if "ttl_ms" in overrides:
+            api["ttl_ms"] = overrides["ttl_ms"]
+        for name, values in (("jobs", jobs), ("gate", gate), ("history", history), ("api", api)):
             path = self.settings_path(name)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items()))

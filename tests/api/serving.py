@@ -47,7 +47,9 @@ def going_on(world: World, *, instruments: int = 4, hz: float = 10.0, crash: boo
         while not stopping.wait(max(0.0, begin + step / hz - time.monotonic())):
             step += 1
             tick_ns = begin_ns + int(step * 1e9 / hz) // 100_000_000 * 100_000_000
-            world.feed([(topics.FEATURES_TICKS, encode_ticks(ticks_at(130.0 if crash else 0.0, tick_ns, instruments, rng)))])
+            world.feed(
+                [(topics.FEATURES_TICKS, encode_ticks(ticks_at(130.0 if crash else 0.0, tick_ns, instruments, rng)))]
+            )
             some = range(1 + step % 10, instruments + 1, 10) if instruments >= 20 else range(1, instruments + 1)
             if instruments >= 20 or step % 10 == 1:
                 states = []
