@@ -23,7 +23,7 @@ help:  ## list the commands
 demo: $(STAMPS)/build $(STAMPS)/jars  ## run the flash-crash scenario through the whole loop (report in build/demo/)
 	$(TIDEGATE) demo
 
-test: $(STAMPS)/dev $(STAMPS)/build $(STAMPS)/jars $(STAMPS)/serving  ## lint, types, unit and integration tests with real Kafka, Flink and chDB
+test: $(STAMPS)/dev $(STAMPS)/build $(STAMPS)/jars $(STAMPS)/serving $(STAMPS)/browser  ## lint, types, unit and integration tests with real Kafka, Flink and chDB
 	$(MAKE) check
 	$(PY) -m pytest
 
@@ -43,7 +43,7 @@ fuzz: $(STAMPS)/dev $(STAMPS)/build  ## sanitizers and mutated recordings, FUZZ_
 	$(PY) -m tests.fuzz --seconds $(FUZZ_SECONDS)
 
 bench: $(STAMPS)/dev $(STAMPS)/build $(STAMPS)/jars  ## every benchmark; results are printed, not committed
-	$(PY) -m benchmarks.bench_gate && $(PY) -m benchmarks.bench_decisions && $(PY) -m benchmarks.bench_kernel && $(PY) -m benchmarks.bench_history && $(PY) -m benchmarks.bench_path
+	$(PY) -m benchmarks.bench_gate && $(PY) -m benchmarks.bench_decisions && $(PY) -m benchmarks.bench_kernel && $(PY) -m benchmarks.bench_history && $(PY) -m benchmarks.bench_path && $(PY) -m benchmarks.bench_api
 
 bench-peers: $(STAMPS)/dev $(STAMPS)/build $(STAMPS)/peers  ## one pre-trade check of NautilusTrader, vnpy and ours, in turns on one core; JSON last
 	$(PY) -m benchmarks.bench_peers
@@ -90,6 +90,11 @@ clean:  ## remove what was built (not the jars and not the environment)
 $(STAMPS)/prerequisites: deploy/prerequisites.sh
 	mkdir -p $(STAMPS)
 	PYTHON="$(PYTHON)" deploy/prerequisites.sh
+	touch $@
+
+$(STAMPS)/browser: deploy/browser.sh
+	mkdir -p $(STAMPS)
+	deploy/browser.sh
 	touch $@
 
 $(UV): $(STAMPS)/prerequisites

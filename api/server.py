@@ -42,6 +42,9 @@ log = logging.getLogger("tidegate.api")
 STATUS_FILE: Final = "api.json"
 PUBLISH_S: Final = 10.0
 RESEND_S: Final = 2.0
+ASK_S: Final = 30.0
+ASK_WAIT_S: Final = 5.0
+QUESTIONS_MAX: Final = 4
 SWITCH_S: Final = 0.001
 """The reading thread gives way to requests after so long."""
 
@@ -99,6 +102,7 @@ class Process:
         self._hub = Hub(view, Journal(settings.journal_events), self._health)
         self._feed = Feed((settings.bootstrap_servers, settings.tail_messages), view, self._hub)
         self._stopping = threading.Event()
+        self._questions = threading.BoundedSemaphore(QUESTIONS_MAX)
         servers = settings.bootstrap_servers
         self.services = Services(
             settings=settings,
@@ -110,7 +114,7 @@ class Process:
             proposals=ProposalStore(settings.state_dir / "proposals.db"),
             audit=AuditLog(settings.state_dir / "audit.jsonl"),
             publisher=KafkaPublisher(servers, registry) if servers else NoPublisher(),
-            ask=lambda sql: client.query(sql, status_dir=settings.status_dir, timeout_s=30),
+            ask=self._ask,
             health=self._health,
         )
         self._resender = threading.Thread(target=self._resend, name="api-resend", daemon=True)
@@ -129,6 +133,15 @@ class Process:
             self._resender.join(PUBLISH_S + 2)
         self.services.proposals.close()
         self.services.audit.close()
+
+    def _ask(self, sql: str) -> client.Result:
+        """Ask the history's owner, who answers one at a time: who would wait too long is told at once."""
+        if not self._questions.acquire(timeout=ASK_WAIT_S):
+            raise client.StoreError("too many questions wait")
+        try:
+            return client.query(sql, status_dir=self.settings.status_dir, timeout_s=ASK_S)
+        finally:
+            self._questions.release()
 
     def _health(self) -> dict[str, Any]:
         return {"feed": self._feed.health(), "streams": len(self._hub)}

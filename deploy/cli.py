@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "watch": "Follow the tiers live.",
     "api": "Serve REST, events and the console.",
     "token": "Make a token for somebody.",
+    "console-pictures": "Take pictures of the console for the documents.",
     "verify": "Prove a property of the running system.",
     "replay-decision": "Rebuild one decision from history and compare it.",
     "compliance": "Run the tests behind each requirement of regulators.",

@@ -33,6 +33,7 @@ class Instrument {
     this.why = new Why(this.whyBox, id);
     this.charts = new Charts(this.chartBox, { view: this.view, series: this.series, onRange: (range) => this.setRange(range), onPin: (s) => this.pin(s) });
     this.navigator = new Navigator(this.navBox, { view: this.view, onRange: (range) => this.setRange(range) });
+    this.note("Asking the history…");
     this.stop = onChange((kind, data) => this.take(kind, data));
     this.timers = [setInterval(() => this.head(), 200), setInterval(() => this.loadWhole(), 15000)];
     this.begin();
@@ -104,7 +105,7 @@ class Instrument {
     try {
       const to = Math.max(store.marketMs, 1) * 1e6;
       const found = await ask(`/v1/risk/${this.id}/history?from_ns=0&points=1&series=market`);
-      if (found.first_ns == null) return;
+      if (found.first_ns == null) return this.note("The history holds nothing of this instrument yet.");
       const last = Math.max(found.last_ns, Math.min(to, found.last_ns + 60e9));
       const first = Math.max(found.first_ns, last - 86400e9); // the newest day; older days by the address of the service
       const whole = seriesOf(await ask(`/v1/risk/${this.id}/history?from_ns=${ns(first)}&to_ns=${ns(last)}&points=600`));
@@ -113,8 +114,9 @@ class Instrument {
       this.navigator.tiers = whole.tiers;
       this.isStale = true;
     } catch (error) {
-      this.fault(error);
+      this.note(`History: ${error.message}`);
     }
+    return undefined;
   }
 
   async load() {
@@ -131,9 +133,9 @@ class Instrument {
       this.fetched = seriesOf(found);
       this.merge();
       this.showOrders();
-      this.fault(null);
+      if (this.fetched.market.t.length) this.note("");
     } catch (error) {
-      if (error.name !== "AbortError") this.fault(error);
+      if (error.name !== "AbortError") this.note(`History: ${error.message}`);
     }
   }
 
@@ -261,8 +263,8 @@ class Instrument {
     this.orders.replaceChildren(...(newest.length ? newest.map(line) : [el("tr", {}, el("td", { colSpan: 5, class: "none" }, "No order of ours in this window."))]));
   }
 
-  fault(error) {
-    this.charts.root.dataset.fault = error ? error.message : "";
+  note(text) {
+    this.charts.root.dataset.note = text;
   }
 }
 

@@ -86,6 +86,8 @@ class Feed:
                 heard_ns = time.monotonic_ns()
                 for message in messages:
                     self._take(message, heard_ns)
+                if not self.connected:
+                    self._look_again(consumer)
                 if not self.caught_up and all(self._positions.get(key, 0) >= end for key, end in self._ends.items()):
                     self.caught_up = True
                     log.info("caught_up messages=%d", sum(self._view.counts.values()))
@@ -116,6 +118,15 @@ class Feed:
                 parts.append(part)
         consumer.assign(parts)
         self.connected = True
+
+    def _look_again(self, consumer: Any) -> None:
+        """Ask whether the broker is back: on a quiet topic no message would tell."""
+        try:
+            consumer.list_topics(timeout=1)
+        except confluent_kafka.KafkaException as error:
+            self.failure = str(error)
+        else:
+            self.connected, self.failure = True, None
 
     def _take(self, message: Any, heard_ns: int) -> None:
         error = message.error()

@@ -44,6 +44,7 @@ LIBRARY_ROOMS = {
     "click": {"deploy"},
     "fastapi": {"api"},
     "uvicorn": {"api"},
+    "playwright": {"deploy"},
 }
 TRAINING_ONLY = {"models.net", "models.train", "models.export"}
 PURE_LIBRARIES = {"features": {"numpy"}}
