@@ -97,7 +97,7 @@ class Instrument {
     if (this.closed) return;
     const whole = this.navigator.data.t;
     if (whole.length) this.width = Math.min(Math.max(30, whole.at(-1) - whole[0]), 300);
-    this.follow(this.width);
+    if (this.isLive && this.view.pin == null) this.follow(this.width); // unless somebody has looked elsewhere meanwhile
     this.head();
   }
 
@@ -173,6 +173,7 @@ class Instrument {
 
   /** Ask why at a time, which is marked in every chart; null = why now. */
   pin(s) {
+    if (s != null && !this.series.market.t.length) return; // nothing is drawn that could be meant
     this.view.pin = s;
     this.why.at(s == null ? null : ns(s * 1e9));
     this.isStale = true;

@@ -52,6 +52,7 @@ def opened(browser: Browser, running: tuple[World, str]) -> Iterator[Open]:
         page = page_of(context, f"{address}/#token={world.tokens[name]}", faults)
         if path != "/":
             page.goto(f"{address}/#{path}")
+            page.wait_for_selector("#release")
         return page
 
     yield as_person
@@ -173,14 +174,14 @@ def test_api_that_restarts_is_told_and_resumed_without_hole_or_repeat(browser: B
     port = free_ports(1)[0]
     faults: list[str] = []
     context = browser.new_context()
-    with world_in(tmp_path, ttl_ms=600_000) as world:
+    with world_in(tmp_path, history=False, ttl_ms=600_000) as world:
         world.feed(session())
         with served(world, port) as address:
             page = page_of(context, f"{address}/#token={world.tokens['vera']}", faults)
             expect(page.locator("#alerts li")).to_have_count(3)
         expect(page.locator("#link")).to_have_attribute("data-state", "lost", timeout=TIMEOUT_MS)
         expect(page.locator("#banner")).to_contain_text("Disconnected")
-    with world_in(tmp_path, ttl_ms=600_000) as again:
+    with world_in(tmp_path, history=False, ttl_ms=600_000) as again:
         again.feed(session(), heard_ns=None)  # the same topics, read anew
         state = state_of(2, again.services.view.market_ns() + 10**8, Tier.ELEVATED, before=Tier.NORMAL, score=3.9)
         with served(again, port):
@@ -190,12 +191,17 @@ def test_api_that_restarts_is_told_and_resumed_without_hole_or_repeat(browser: B
             expect(page.locator("#banner")).to_be_hidden()
             expect(page.locator("#alerts li")).to_have_count(3)
     context.close()
-    assert [fault for fault in faults if "ERR_CONNECTION" not in fault and "ERR_INCOMPLETE" not in fault] == []
+    gone = (
+        "ERR_CONNECTION",
+        "ERR_INCOMPLETE",
+        "503",
+    )  # the connection that was cut, and the history that this world has not
+    assert [fault for fault in faults if not any(word in fault for word in gone)] == []
 
 
 def test_silence_shows_as_expired_and_nothing_known_as_empty(browser: Browser, tmp_path: Path) -> None:
     context = browser.new_context()
-    with world_in(tmp_path, ttl_ms=1_000) as world, served(world) as address:
+    with world_in(tmp_path, history=False, ttl_ms=1_000) as world, served(world) as address:
         page = page_of(context, f"{address}/#token={world.tokens['vera']}", [])
         expect(page.locator("#nothing")).to_be_visible()
         world.feed(session(seconds=2, with_grants=False))
