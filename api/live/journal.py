@@ -83,9 +83,15 @@ class Journal:
             self._gone[old.partition] = max(old.offset, self._gone.get(old.partition, -1))
         return entry
 
-    def newest(self, count: int) -> list[Entry]:
-        """Return the newest events, oldest of them first."""
-        return list(self._entries)[-count:] if count else []
+    def newest(self, count: int, kinds: frozenset[str]) -> list[Entry]:
+        """Return the newest events of each kind, oldest of them first: many of one kind never push the others out."""
+        left = dict.fromkeys(kinds, count)
+        found = []
+        for entry in reversed(self._entries):
+            if left.get(entry.kind, 0) > 0:
+                left[entry.kind] -= 1
+                found.append(entry)
+        return found[::-1]
 
     def since(self, event_id: str) -> tuple[list[Entry], bool]:
         """Return what came after an event, and whether that is all of it.

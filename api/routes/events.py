@@ -29,7 +29,9 @@ class Wanted(BaseModel):
 
     kinds: list[Kind] = Field(default=list(KINDS), max_length=6)
     instrument_id: int | None = Field(None, ge=1, le=2**32 - 1, description="Of this instrument alone.")
-    replay: int = Field(0, ge=0, le=10_000, description="Without an id: so many of the newest events first.")
+    replay: int = Field(
+        0, ge=0, le=10_000, description="Without an id: so many of the newest events of each kind first."
+    )
 
 
 _STREAM: Any = {"description": _DESCRIPTION, "content": {"text/event-stream": {"schema": {"type": "string"}}}}
@@ -48,14 +50,15 @@ async def events(
     hub = services.hub
     if len(hub) >= services.settings.streams_max:
         raise ProblemError(503, "too many streams are open", slug="too-many-streams", headers={"Retry-After": "10"})
-    missed: list[Entry] = hub.journal.newest(wanted.replay)
+    kinds = frozenset(wanted.kinds or KINDS)
+    missed: list[Entry] = hub.journal.newest(wanted.replay, kinds)
     is_whole = True
     if last_event_id:
         try:
             missed, is_whole = hub.journal.since(last_event_id)
         except BadEventIdError as error:
             raise ProblemError(422, str(error), slug="bad-event-id") from error
-    subscriber = hub.subscribe(frozenset(wanted.kinds or KINDS), wanted.instrument_id, missed)
+    subscriber = hub.subscribe(kinds, wanted.instrument_id, missed)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(hub.stream(subscriber, is_whole=is_whole), media_type="text/event-stream", headers=headers)
 

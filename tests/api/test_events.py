@@ -88,6 +88,13 @@ def test_hole_that_cannot_be_filled_is_told() -> None:
     assert not late.journal.since("d0.1")[1]  # never heard of this partition: everything before 5 is missing
 
 
+def test_replay_gives_the_newest_of_each_kind() -> None:
+    hub = hub_of()
+    fill(hub, range(10))
+    assert [entry.offset for entry in hub.journal.newest(3, ALL)] == [7, 8, 9]
+    assert hub.journal.newest(3, frozenset({"decision"})) == []
+
+
 @pytest.mark.parametrize("wrong", ["", "5", "a", "a0.", "z0.1", "a0.1_", "a0.1\nx", "a0.99999999999999999999"])
 def test_id_that_was_never_given_is_refused(wrong: str) -> None:
     with pytest.raises(BadEventIdError):
