@@ -11,7 +11,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
@@ -80,6 +80,15 @@ class Proposal:
     decided_by: str | None = None
     decided_ns: int | None = None
     note: str = ""
+
+
+def command_of(said: dict[str, Any]) -> RiskCommand:
+    """Return the command of a plain form; what it does not say is empty, as in a row that an older version kept."""
+    nothing: dict[str, Any] = {field.name: None for field in fields(RiskCommand)}
+    begun = {"command_id": "", "ts_ns": 0, "administrator": ""}
+    command = codec.from_plain(topics.RISK_COMMANDS, {**nothing, **begun, **said})
+    assert isinstance(command, RiskCommand)
+    return command
 
 
 class UnknownProposalError(LookupError):
@@ -222,6 +231,5 @@ def _row(proposal: Proposal) -> tuple[Any, ...]:
 
 
 def _proposal(row: tuple[Any, ...]) -> Proposal:
-    command = codec.from_plain(topics.RISK_COMMANDS, json.loads(row[2]))
-    assert isinstance(command, RiskCommand)
+    command = command_of(json.loads(row[2]))
     return Proposal(row[0], Status(row[1]), command, row[3], bool(row[4]), *row[5:])

@@ -121,6 +121,12 @@ class CommandBody(BaseModel):
     administrator: str = Field("", max_length=64, pattern=r"^[!-~]*$")
     instrument_id: Annotated[int, Field(strict=True, ge=1, le=2**32 - 1)] | None = None
     qty: Amount | None = None
+    model: str | None = Field(
+        None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="For LOAD_MODEL: its folder's name."
+    )
+    model_epoch: Annotated[int, Field(strict=True, ge=1, le=INT64_MAX)] | None = Field(
+        None, description="For LOAD_MODEL: number of the switch, above that of the last one."
+    )
 
 
 class DecisionBody(BaseModel):
@@ -174,6 +180,8 @@ class StateOut(BaseModel):
     adverse_share: float | None
     ref_price: int | None
     model_id: str
+    systemic_tier: TierName | None = Field(None, description="What the channel or the market asks of every member.")
+    systemic_score: float | None = Field(None, description="-log10 p of the channel or the market; 0 = no opinion.")
 
 
 class CauseOut(BaseModel):

@@ -44,7 +44,7 @@ def take_pictures(state: Path, out: Path, instrument_id: int) -> list[Path]:
                 page = context.new_page()
                 page.set_default_timeout(WAIT_MS)
                 for name in ("overview", "instrument"):
-                    _open(page, address, name, instrument_id)
+                    _open(page, address, name, instrument_id=instrument_id)
                     picture = out / f"{name}-{size}-{theme}.png"
                     page.screenshot(path=str(picture))
                     taken.append(picture)
@@ -54,7 +54,7 @@ def take_pictures(state: Path, out: Path, instrument_id: int) -> list[Path]:
     return taken
 
 
-def _open(page: Page, address: str, name: str, instrument_id: int) -> None:
+def _open(page: Page, address: str, name: str, *, instrument_id: int) -> None:
     if name == "overview":
         page.goto(address)
         page.wait_for_selector(".cell")

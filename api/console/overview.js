@@ -45,11 +45,12 @@ class Overview {
       return [tier, count];
     });
     this.strain = el("b", { id: "strain" }, NONE);
+    this.whole = el("b", { id: "systemic" }, NONE);
     this.strainLine = el("canvas", { width: 180, height: 28, role: "img" });
-    this.strainLine.setAttribute("aria-label", "Systemic score of the last two minutes");
+    this.strainLine.setAttribute("aria-label", "Mean score of the last two minutes");
     this.search = el("input", { type: "search", id: "filter", placeholder: "Filter  /", "aria-label": "Filter instruments", oninput: () => this.refilter() });
     const top = el("section", { class: "strip" }, this.counts,
-      el("div", { class: "figure", title: "Mean score of all fresh instruments, each capped at 6" }, el("span", {}, "Systemic"), this.strain, this.strainLine), el("span", { class: "spring" }), this.search);
+      el("div", { class: "figure", title: "Mean score of all fresh instruments, each capped at 6" }, el("span", {}, "Mean score"), this.strain, this.strainLine), el("div", { class: "figure", title: "What the scorer says of the channels as a whole; no member is below it" }, el("span", {}, "Systemic"), this.whole), el("span", { class: "spring" }), this.search);
     this.groups = [3, 2, 1, 0, -1].map((tier) => {
       const grid = el("div", { class: "grid", role: "list" });
       const head = el("h2", { id: `tier-${tier}` }, pips(tier), tier < 0 ? "No state yet" : TIER_WORDS[tier]);
@@ -164,9 +165,10 @@ class Overview {
     for (const { tier, group, grid } of this.groups) group.hidden = ![...grid.children].some((item) => !item.hidden);
     for (const [tier, count] of this.tallies) put({ shown: count, parts: { textContent: count } }, "textContent", String(counts.get(tier)));
     this.nothing.hidden = store.rows.size > 0;
-    const value = systemic();
-    this.strain.textContent = number(value, 2);
-    this.past.push(value);
+    const { mean, score, tier } = systemic();
+    this.strain.textContent = number(mean, 2);
+    this.whole.replaceChildren(pips(tier), ` ${score == null ? TIER_WORDS[tier] : `${TIER_WORDS[tier]}, S ${number(score, 1)}`}`);
+    this.past.push(mean);
     if (this.past.length > PAST_POINTS) this.past.shift();
     this.drawStrain();
     this.showHealth();

@@ -73,14 +73,18 @@ export function doubt(row) {
   return "";
 }
 
-/** Strain of the market: mean score, capped at 6, of what is fresh; null when nothing is. */
+/** Strain of the market: mean score, capped at 6, of what is fresh, and what the scorer says of channels as a whole; null = nothing. */
 export function systemic() {
   let sum = 0;
   let count = 0;
+  let score = null;
+  let tier = 0;
   for (const row of store.rows.values()) {
     if (doubt(row) || row.score == null) continue;
     sum += Math.min(6, Math.max(0, row.score));
     count += 1;
+    if (row.systemic_score) score = Math.max(score ?? 0, row.systemic_score);
+    tier = Math.max(tier, row.systemic_tier || 0);
   }
-  return count ? sum / count : null;
+  return { mean: count ? sum / count : null, score, tier };
 }

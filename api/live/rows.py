@@ -9,6 +9,7 @@ from schemas.units import NS_PER_MS, PRICE_SCALE
 COLUMNS: Final = (
     "instrument_id", "tick_ms", "tier", "score", "flags", "mid", "spread_bps", "depth_bid_5", "depth_ask_5",
     "realised_vol_60s", "imbalance_l5", "max_order_qty", "because", "valid_for_ms", "model_id", "tick_status",
+    "systemic_score", "systemic_tier",
 )  # fmt: skip
 """Columns of a row. ``mid`` is currency, ``tick_ms`` event time in ms since the epoch, ``flags`` bits as below."""
 
@@ -43,6 +44,8 @@ def row_of(view: LiveView, instrument_id: int, now_ns: int) -> list[Any]:
         valid_for_ms,
         held.state.model_id if held else None,
         tick.status if tick else None,
+        _number(held.state.systemic_score) if held else None,
+        int(held.state.systemic_tier) if held else None,
     ]
 
 

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from api.answers import plain
 from api.identity import Identity
 from api.problems import ProblemError, responses
-from api.proposals import DecidedError, Proposal, Status, UnknownProposalError
+from api.proposals import DecidedError, Proposal, Status, UnknownProposalError, command_of
 from api.services import Checker, Maker, PublishError, Services, Viewer, expiry_of, services_of
 from api.shapes import CommandBody, DecisionBody, ProposalOut, ProposalsOut
 from schemas import codec, topics
@@ -31,6 +31,7 @@ ProposalId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$")]
 EMERGENCIES: Final = {CommandKind.KILL, CommandKind.RESTRICT}
 ENDING: Final = {
     CommandKind.RELEASE, CommandKind.SET_ENVELOPE, CommandKind.SET_ACCOUNT, CommandKind.APPROVE_ORDER, CommandKind.LOCATE,
+    CommandKind.LOAD_MODEL,
 }  # fmt: skip
 _SCOPES: Final = {
     CommandKind.RELEASE: ("instrument",),
@@ -38,9 +39,18 @@ _SCOPES: Final = {
     CommandKind.SET_ACCOUNT: ("account", "firm"),
     CommandKind.APPROVE_ORDER: ("order",),
     CommandKind.LOCATE: ("account",),
+    CommandKind.LOAD_MODEL: ("firm",),
     CommandKind.RESTRICT: ("instrument", "account"),
     CommandKind.UNRESTRICT: ("instrument", "account"),
 }
+_PARTS: Final = {
+    "envelope": CommandKind.SET_ENVELOPE,
+    "account": CommandKind.SET_ACCOUNT,
+    "qty": CommandKind.LOCATE,
+    "model": CommandKind.LOAD_MODEL,
+    "model_epoch": CommandKind.LOAD_MODEL,
+}
+"""What a kind of command brings, and no other."""
 _PEOPLE: Final = {"same_person": 403, "no_maker": 403, "no_checker": 403, "no_reason": 422}
 
 
@@ -153,22 +163,11 @@ def _command(body: CommandBody, maker: Identity) -> RiskCommand:
         raise ProblemError(422, "valid_s and expires_ns: one of them")
     if kind in ENDING and body.valid_s is None and body.expires_ns is None:
         raise ProblemError(422, f"valid_s: {kind.value} needs an end")
-    for name, owner in (
-        ("envelope", CommandKind.SET_ENVELOPE),
-        ("account", CommandKind.SET_ACCOUNT),
-        ("qty", CommandKind.LOCATE),
-    ):
+    for name, owner in _PARTS.items():
         if (getattr(body, name) is not None) != (kind is owner):
             raise ProblemError(422, f"{name}: for {owner.value}, and needed there")
-    plain_command = {
-        "command_id": "", "kind": kind.name, "scope": body.scope, "ts_ns": 0, "maker": maker.name, "checker": None,
-        "reason": body.reason.strip(), "expires_ns": body.expires_ns, "administrator": body.administrator,
-        "envelope": body.envelope.model_dump() if body.envelope else None,
-        "account": body.account.model_dump() if body.account else None,
-        "instrument_id": body.instrument_id, "qty": body.qty,
-    }  # fmt: skip
-    command = codec.from_plain(topics.RISK_COMMANDS, plain_command)
-    assert isinstance(command, RiskCommand)
+    said = body.model_dump(exclude={"kind", "valid_s", "emergency"})
+    command = command_of({**said, "kind": kind.name, "reason": body.reason.strip(), "maker": maker.name})
     if command.account and command.account.class_ids is not None:
         ids = tuple(sorted(set(command.account.class_ids)))
         command = replace(command, account=replace(command.account, class_ids=ids))

@@ -103,12 +103,12 @@ def systemic_of(view: LiveView, now_ns: int) -> list[dict[str, Any]]:
         held = view.held(instrument_id)
         if held is None:
             continue
-        channel = found.setdefault(
-            held.state.channel_id, {"tiers": dict.fromkeys((tier.name for tier in Tier), 0), "silent": 0, "scores": []}
-        )
+        nothing = {"tiers": dict.fromkeys((tier.name for tier in Tier), 0), "silent": 0, "scores": [], "systemic": []}
+        channel = found.setdefault(held.state.channel_id, nothing)
         if view.valid_for_ms(held, now_ns) == 0:
             channel["silent"] += 1
             continue
+        channel["systemic"].append((held.state.systemic_tier, held.state.systemic_score))
         channel["tiers"][held.state.tier.name] += 1
         channel["scores"].append(min(6.0, max(0.0, held.state.score)) if held.state.score == held.state.score else 0.0)
     return [
@@ -116,6 +116,8 @@ def systemic_of(view: LiveView, now_ns: int) -> list[dict[str, Any]]:
             "channel_id": name,
             "tiers": channel["tiers"],
             "silent": channel["silent"],
+            "systemic_tier": max(channel["systemic"])[0].name if channel["systemic"] else None,
+            "systemic_score": max((score for _, score in channel["systemic"]), default=None),
             "mean_score": round(sum(channel["scores"]) / len(channel["scores"]), 4) if channel["scores"] else None,
         }
         for name, channel in sorted(found.items())

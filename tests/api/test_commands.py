@@ -130,6 +130,30 @@ def test_envelope_change_carries_the_whole_envelope(office: World) -> None:
         assert shown["envelope"]["max_order_qty"] == 300
 
 
+def test_model_switch_needs_two_people_an_end_and_a_number(office: World) -> None:
+    body = {
+        "kind": "LOAD_MODEL",
+        "scope": "firm",
+        "reason": "signed off",
+        "valid_s": 600,
+        "model": "eq-2026-11",
+        "model_epoch": 2,
+    }
+    with TestClient(office.app) as http:
+        for wrong in (
+            {"model": None},
+            {"model_epoch": None},
+            {"model": "../etc"},
+            {"valid_s": None},
+            {"emergency": True},
+        ):
+            assert http.post("/v1/commands", json={**body, **wrong}, headers=office.headers("max")).status_code == 422
+        path = http.post("/v1/commands", json=body, headers=office.headers("max")).headers["location"]
+        http.post(f"{path}/approve", json={}, headers=office.headers("cleo"))
+        (command,) = office.published
+        assert (command.kind, command.model, command.model_epoch) == (CommandKind.LOAD_MODEL, "eq-2026-11", 2)
+
+
 def test_request_sent_twice_under_one_key_is_one_proposal(office: World) -> None:
     with TestClient(office.app) as http:
         headers = {**office.headers("max"), "Idempotency-Key": "k1"}
