@@ -134,9 +134,11 @@ class Overview {
     const group = this.groups.find((one) => one.tier === cell.tier);
     const name = symbolOf(cell.id);
     const after = [...group.grid.children].find((item) => COLLATOR.compare(item.firstChild.dataset.name, name) > 0);
+    const focused = document.activeElement === cell.root; // a browser takes the focus from what moves: a change of tier must not
     cell.root.dataset.name = name;
     cell.item.hidden = !this.matches(cell);
     group.grid.insertBefore(cell.item, after || null);
+    if (focused) cell.root.focus({ preventScroll: true });
   }
 
   matches(cell) {

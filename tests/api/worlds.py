@@ -122,7 +122,7 @@ def world_in(folder: Path, *, history: bool = True, **settings: Any) -> Iterator
         of_history = HistorySettings(bootstrap_servers="", data_dir=folder / "data", status_dir=folder)
         world.store = Store(of_history)
         migrate(world.store)
-        owner = OwnerSocket(wire.usable_socket_path(folder / "h.sock"), lambda: _reader(of_history))
+        owner = OwnerSocket(wire.usable_socket_path(folder / "h.sock"), lambda: Reader(of_history))
         wire.write_owner(folder, wire.Owner("chdb", str(folder / "data"), str(owner.path)))
     try:
         yield world
@@ -140,8 +140,3 @@ class _Loop:
 
     def publish(self, command: RiskCommand) -> None:
         self.world.publish(command)
-
-
-def _reader(settings: HistorySettings) -> Any:
-    reader = Reader(settings)
-    return reader.json, reader.close
