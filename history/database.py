@@ -83,10 +83,15 @@ class Store:
 
 
 class Reader:
-    """A handle that only reads; belongs to the thread that made it."""
+    """A handle that only reads; belongs to the thread that made it.
+
+    After a query that failed the handle is made anew: the embedded engine (chdb 4.4.0) keeps what the failed one had written, and
+    would put it before the next answer.
+    """
 
     def __init__(self, settings: HistorySettings) -> None:
-        limits = {
+        self._settings = settings
+        self._limits: dict[str, Any] = {
             "max_execution_time": settings.query_timeout_s,
             "timeout_before_checking_execution_speed": 0,  # else a forecast, not the clock, ends a query
             "max_result_rows": settings.result_rows_max,
@@ -98,7 +103,7 @@ class Reader:
             "join_use_nulls": 1,  # a row that is not there is null, never tier NORMAL or score 0
             "readonly": 1,  # last: nothing can be set after it
         }
-        self._client = _connect(settings, limits)
+        self._client: Any = _connect(settings, self._limits)
 
     def json(self, sql: str, parameters: Mapping[str, Value] = NO_PARAMETERS) -> bytes:
         """Return the answer as ClickHouse's JSONCompact text.
@@ -125,12 +130,20 @@ class Reader:
 
     def close(self) -> None:
         """Close the handle."""
-        self._client.close()
+        if self._client is not None:
+            self._client.close()
 
     def _raw(self, sql: str, parameters: Mapping[str, Value], form: str) -> bytes:
         statement = check_read_only(sql)
-        with _telling(QueryError):
-            return bytes(self._client.raw_query(statement, parameters=dict(parameters), fmt=form))
+        if self._client is None:
+            self._client = _connect(self._settings, self._limits)
+        try:
+            with _telling(QueryError):
+                return bytes(self._client.raw_query(statement, parameters=dict(parameters), fmt=form))
+        except QueryError:
+            self._client.close()
+            self._client = None
+            raise
 
 
 def parse_arrow(raw: bytes) -> pa.Table:

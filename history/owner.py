@@ -174,6 +174,8 @@ def _reply(question: bytes, reader: Answering) -> bytes:
         raw = ask(plain["sql"], plain.get("parameters", {}))
     except QueryError as error:
         return wire.error(error)
+    except StoreError as error:  # no new handle after a failed query: the next question tries again
+        return wire.error(QueryError(str(error)))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         form = '{"sql": text, "parameters": {name: value}, "form": "json" or "arrow"}'
         return wire.error(QueryError(f"a question is {form}: {error!r}"))
