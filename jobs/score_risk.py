@@ -1,4 +1,7 @@
-"""The job `score_risk`: features.ticks → risk.states, risk.alerts. Entry: ``-pym jobs.score_risk --settings FILE``."""
+"""The job `score_risk`: features.ticks → risk.states, risk.alerts, risk.scores, models.events.
+
+Entry: ``-pym jobs.score_risk --settings FILE``.
+"""
 
 import sys
 
@@ -11,9 +14,11 @@ from jobs.operators.score_risk import (
     ALERTS,
     MARKET,
     MARKET_ALERTS,
+    MODEL_EVENTS,
     RELEASES,
     SCALE_ALERTS,
     SCALE_LETTERS,
+    SCORES,
     SWITCHES,
     TRACK_LETTERS,
     RaiseTogether,
@@ -64,6 +69,10 @@ def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, setti
     write_topic(tracked.get_side_output(ALERTS), settings, topic=topics.RISK_ALERTS, uid="score-risk-alerts-v1")
     write_topic(model_alerts, settings, topic=topics.RISK_ALERTS, uid="score-risk-model-alerts-v1")
     write_topic(market_alerts, settings, topic=topics.RISK_ALERTS, uid="score-risk-market-alerts-v1")
+    write_topic(tracked.get_side_output(SCORES), settings, topic=topics.RISK_SCORES, uid="score-risk-scores-v1")
+    write_topic(
+        viewed.get_side_output(MODEL_EVENTS), settings, topic=topics.MODELS_EVENTS, uid="score-risk-model-events-v1"
+    )
     for number, letters in enumerate((viewed.get_side_output(SCALE_LETTERS), tracked.get_side_output(TRACK_LETTERS))):
         write_topic(letters, settings, topic=topics.DEAD_LETTERS, uid=f"score-risk-letters-{number}-v1")
 

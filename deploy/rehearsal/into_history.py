@@ -1,7 +1,7 @@
 """A rehearsed session into a store of its own: market data, what people did, and what training and data quality would have said.
 
-The events of models and the results of expectations are made here from the session, for the processes that will tell them
-(`tidegate train`, the data-quality worker) are not part of the loop.
+The event of the model that only watches and the results of expectations are made here from the session, for the processes that
+would tell them are not part of the loop.
 """
 
 import json
@@ -13,6 +13,7 @@ import numpy as np
 
 from deploy.rehearsal.loop import Session, Told, rehearse
 from deploy.rehearsal.scoring import SHADOW
+from features.spec import SPEC_HASH
 from feeds.formats import open_recording
 from feeds.framing import frames_of
 from feeds.simulator.session import simulate
@@ -73,23 +74,21 @@ def told(session: Session) -> Iterator[Told]:
         ModelError: The model folder cannot be used.
     """
     minute = _Minute()
-    model_id = session.model_dir.name
-    for number, (kind, name) in enumerate(((ModelEventKind.PROMOTED, model_id), (ModelEventKind.SHADOWED, SHADOW))):
-        event = ModelEvent(
-            event_id=f"{name}:{kind}:{session.start_ns}",
-            kind=kind,
-            model_id=name,
-            ts_ns=session.start_ns + number,
-            maker=SOURCE,
-            checker=None,
-            reason="a rehearsal",
-            previous_model_id=None,
-            spec_hash="",
-            metrics=(),
-            detail="",
-            source=SOURCE,
-        )
-        yield topics.MODELS_EVENTS, codec.encode(topics.MODELS_EVENTS, event)
+    event = ModelEvent(
+        event_id=f"{SHADOW}:{session.start_ns}",
+        kind=ModelEventKind.SHADOWED,
+        model_id=SHADOW,
+        ts_ns=session.start_ns,
+        maker=SOURCE,
+        checker=None,
+        reason="a rehearsal",
+        previous_model_id=None,
+        spec_hash=SPEC_HASH,
+        metrics=(),
+        detail="",
+        source=SOURCE,
+    )
+    yield topics.MODELS_EVENTS, codec.encode(topics.MODELS_EVENTS, event)
     for topic, raw in rehearse(session):
         yield topic, raw
         if topic == topics.FEATURES_TICKS:

@@ -118,6 +118,7 @@ class _Loop:
             self._desk.learn(state, Place(topics.RISK_STATES))
             yield topics.RISK_STATES, state
         yield from ((topics.RISK_ALERTS, alert) for alert in scored.alerts)
+        yield from ((topics.MODELS_EVENTS, event) for event in scored.events)
         yield from ((topics.RISK_SCORES, scores) for scores in scored.scores)
         self._look(ticks)
 

@@ -9,10 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
 from jobs.machines.channel_risk import RiskOutcome, RiskScoring
 from jobs.machines.market_risk import MarketRisk
+from jobs.machines.scored import scores_of
 from jobs.machines.tick_scaling import TickScaling
 from jobs.machines.tracked import decode_tracked
 from models.detectors.stack import Stack
@@ -25,7 +24,7 @@ from models.serving.network import read_network
 from schemas import topics
 from schemas.errors import Place
 from schemas.records import RiskCommand
-from schemas.scores import ScoreRows, encode_scores
+from schemas.scores import encode_scores
 from schemas.units import NS_PER_S
 
 SHADOW: Final = "network-alone"
@@ -39,6 +38,7 @@ class Scored:
     states: list[bytes]
     alerts: list[bytes]
     scores: list[bytes]
+    events: list[bytes]
 
 
 class Scoring:
@@ -65,8 +65,9 @@ class Scoring:
 
     def apply(self, ticks: bytes, releases: Sequence[RiskCommand]) -> Scored:
         """Take one message of ``features.ticks``; ``releases`` are all release commands so far."""
-        out = Scored([], [], [])
-        for viewed in self._scaling.apply(ticks, Place(topics.FEATURES_TICKS)).viewed:
+        scaled = self._scaling.apply(ticks, Place(topics.FEATURES_TICKS))
+        out = Scored([], [], [], [raw for _, raw in scaled.events])
+        for viewed in scaled.viewed:
             answer = score_bytes(viewed, self._networks, lambda: (self._shelf.first, self._shelf(self._shelf.first)))
             told = self._serving.apply(viewed, answer, releases)
             assert told.tracked is not None
@@ -83,26 +84,11 @@ class Scoring:
         return name, None if network is None else LocalWindowScorer(network)
 
     def _rows(self, outcome: RiskOutcome, *, shadow: bool) -> list[bytes]:
+        if not shadow:
+            return [raw for _, raw in outcome.scores]
         assert outcome.tracked is not None
-        tracked = decode_tracked(outcome.tracked)
-        pulses = [pulse for pulse in tracked.pulses if len(pulse.instrument_id)]
-        if not pulses:
-            return []
-        strange = np.concatenate([pulse.strange for pulse in pulses])
-        rows = ScoreRows(
-            channel_id=tracked.channel_id,
-            epoch=self._epoch,
-            model_id=tracked.model_id,
-            shadow=shadow,
-            measures=(),
-            tick_ns=np.concatenate([np.full(len(one.instrument_id), one.tick_ns, np.int64) for one in pulses]),
-            instrument_id=np.concatenate([one.instrument_id for one in pulses]),
-            score=strange,
-            p=10.0**-strange,
-            adverse_share=np.concatenate([one.adverse_share for one in pulses]),
-            measure_p=np.empty((len(strange), 0)),
-        )
-        return [encode_scores(rows)]
+        rows = scores_of(decode_tracked(outcome.tracked), epoch=self._epoch, shadow=True)
+        return [] if rows is None else [encode_scores(rows)]
 
 
 def network_alone(model: ModelFolder) -> ModelFolder | None:

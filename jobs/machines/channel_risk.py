@@ -1,10 +1,11 @@
-"""The second step of `score_risk`: viewed ticks and the network's answers in, tracked ticks and alerts out; one channel."""
+"""The second step of `score_risk`: viewed ticks and the network's answers in, tracked ticks, alerts and scores out; one channel."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from jobs.machines.keeping import SNAPSHOT_MESSAGES, Kept, pack, unpack
 from jobs.machines.letters import Message, dead_letter
+from jobs.machines.scored import scores_of
 from jobs.machines.tracked import TrackedTicks, encode_tracked
 from models.alerting import SOURCE
 from models.risk import Models, RiskTracker, Tracked, TrackerSettings
@@ -16,6 +17,7 @@ from schemas.codec import Registry
 from schemas.errors import MessageError, Place
 from schemas.people import message_key
 from schemas.records import CommandKind, RiskCommand
+from schemas.scores import encode_scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,7 @@ class RiskOutcome:
 
     tracked: bytes | None = None
     alerts: list[Message] = field(default_factory=list)
+    scores: list[Message] = field(default_factory=list)
     kept: Kept = field(default_factory=Kept)
 
 
@@ -46,7 +49,7 @@ class RiskScoring:
         entries: Iterable[bytes] = (),
         registry: Registry | None = None,
     ) -> None:
-        self._models, self._registry = models, registry
+        self._models, self._registry, self._epoch = models, registry, settings.epoch
         self._known: dict[str, RiskCommand] = {}
         self._since = 0
         if snapshot is None:
@@ -79,7 +82,10 @@ class RiskScoring:
             (_key(alert.instrument_id), codec.encode(topics.RISK_ALERTS, alert, self._registry))
             for alert in tracked.alerts
         ]
-        return RiskOutcome(encode_tracked(TrackedTicks(*names, tracked.pulses, states)), alerts, kept)
+        told = TrackedTicks(*names, tracked.pulses, states)
+        rows = scores_of(told, epoch=self._epoch)
+        told_scores = [] if rows is None else [(told.channel_id.encode(), encode_scores(rows))]
+        return RiskOutcome(encode_tracked(told), alerts, told_scores, kept)
 
     def use(self) -> TierUse:
         """Return how the channel's instruments used the tiers so far."""

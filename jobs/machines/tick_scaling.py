@@ -18,6 +18,7 @@ import numpy as np
 from features.spec import SPEC_HASH
 from jobs.machines.keeping import SNAPSHOT_MESSAGES, Kept, pack, unpack
 from jobs.machines.letters import Message, dead_letter
+from jobs.machines.model_changes import ModelChanges, Served, Switch
 from models.alerting import SOURCE
 from models.folder import ModelShelf
 from models.model_files import ModelError
@@ -27,7 +28,7 @@ from schemas import codec, topics
 from schemas.codec import Registry
 from schemas.errors import MessageError, Place
 from schemas.people import fault_of_expiry, fault_of_two, message_key
-from schemas.records import AlertKind, CommandKind, RiskAlert, RiskCommand, Tier
+from schemas.records import CommandKind, RiskCommand
 from schemas.ticks import Ticks, decode_ticks
 
 SHADOW_TICKS: Final = 610
@@ -40,6 +41,7 @@ class Scaled:
 
     viewed: list[bytes] = field(default_factory=list)
     alerts: list[Message] = field(default_factory=list)
+    events: list[Message] = field(default_factory=list)
     letters: list[Message] = field(default_factory=list)
     kept: Kept = field(default_factory=Kept)
 
@@ -48,8 +50,7 @@ class Scaled:
 class _Next:
     """A model on its way."""
 
-    command_id: str
-    people: str
+    word: Switch
     from_ns: int
     model_epoch: int
     views: ChannelViews
@@ -106,7 +107,7 @@ class TickScaling:
         """
         new = [one for one in commands if message_key(one) not in self._known.handled]
         try:
-            viewed, alerts = self._take(raw, new)
+            viewed, changes = self._take(raw, new)
         except MessageError as error:
             return Scaled(letters=[dead_letter(error, raw, place, source=SOURCE, registry=self._registry)])
         self._since += 1
@@ -115,24 +116,29 @@ class TickScaling:
         else:
             entry = [raw, *(codec.encode(topics.RISK_COMMANDS, one) for one in new)]
             kept = Kept(entry=pack(entry))
-        encoded = [(b"0", codec.encode(topics.RISK_ALERTS, one, self._registry)) for one in alerts]
-        return Scaled(viewed, encoded, [], kept)
+        alerts = [(b"0", codec.encode(topics.RISK_ALERTS, one, self._registry)) for one in changes.alerts]
+        events = [
+            (one.model_id.encode(), codec.encode(topics.MODELS_EVENTS, one, self._registry)) for one in changes.events
+        ]
+        return Scaled(viewed, alerts, events, [], kept)
 
-    def _take(self, raw: bytes, commands: list[RiskCommand]) -> tuple[list[bytes], list[RiskAlert]]:
+    def _take(self, raw: bytes, commands: list[RiskCommand]) -> tuple[list[bytes], ModelChanges]:
         ticks = decode_ticks(raw)
         if ticks.spec_hash != SPEC_HASH:
             raise MessageError("wrong_features", f"feature spec was {ticks.spec_hash}, wanted {SPEC_HASH}")
+        changes = ModelChanges(self._epoch, ticks.channel_id)
         fresh = ticks.tick_ns > self._known.last_tick_ns
         if not fresh.any():
-            return [], []
+            return [], changes
         ticks = ticks if fresh.all() else rows_of(ticks, fresh)
-        alerts: list[RiskAlert] = []
+        if self._known.last_tick_ns < 0:
+            changes.began(self._served(self._views.name), int(ticks.tick_ns[0]))
         for command in sorted(commands, key=lambda one: (one.ts_ns, one.command_id)):
-            self._consider(command, int(ticks.tick_ns[0]), alerts, channel_id=ticks.channel_id)
+            self._consider(command, int(ticks.tick_ns[0]), changes)
         self._known.last_tick_ns = int(ticks.tick_ns[-1])
-        return self._step(ticks, alerts), alerts
+        return self._step(ticks, changes), changes
 
-    def _step(self, ticks: Ticks, alerts: list[RiskAlert]) -> list[bytes]:
+    def _step(self, ticks: Ticks, changes: ModelChanges) -> list[bytes]:
         coming = self._next
         if coming is None:
             return [encode_viewed(self._views.step(ticks))]
@@ -147,14 +153,12 @@ class TickScaling:
             coming.views.step(rows_of(ticks, before))
         old, self._views, self._next = self._views.name, coming.views, None
         self._known.model_epoch = coming.model_epoch
-        what = f"{coming.command_id} by {coming.people}: model {self._views.name} in force, {old} before"
-        alerts.append(
-            self._alert(AlertKind.COMMAND_APPLIED, coming.command_id, due_ns, what=what, channel_id=ticks.channel_id)
-        )
+        changes.switched(coming.word, self._served(self._views.name), due_ns, before=self._served(old))
         return [*viewed, encode_viewed(self._views.step(rows_of(ticks, ~before)))]
 
-    def _consider(self, command: RiskCommand, now_ns: int, alerts: list[RiskAlert], *, channel_id: str) -> None:
+    def _consider(self, command: RiskCommand, now_ns: int, changes: ModelChanges) -> None:
         self._known.handled.add(message_key(command))
+        word = Switch(command.command_id, command.maker, command.checker, command.reason)
         wrong = self._wrong(command, now_ns)
         if not wrong:
             try:
@@ -162,13 +166,12 @@ class TickScaling:
             except ModelError as error:
                 wrong = str(error)
             else:
-                people = f"{command.maker} and {command.checker}"
-                self._next = _Next(command.command_id, people, command.ts_ns, int(command.model_epoch or 0), views)
+                self._next = _Next(word, command.ts_ns, int(command.model_epoch or 0), views)
                 return
-        what = f"{command.command_id} by {command.maker}: {wrong}"
-        alerts.append(
-            self._alert(AlertKind.COMMAND_REFUSED, command.command_id, now_ns, what=what, channel_id=channel_id)
-        )
+        changes.refused(word, str(command.model or ""), now_ns, wrong=wrong)
+
+    def _served(self, name: str) -> Served:
+        return Served(name, self._shelf(name).model_id)
 
     def _wrong(self, command: RiskCommand, now_ns: int) -> str:
         """Return what is wrong with a command; empty = nothing."""
@@ -184,10 +187,6 @@ class TickScaling:
             return f"model_epoch {command.model_epoch} is not above {last}, that of the last switch"
         return ""
 
-    def _alert(self, kind: AlertKind, command_id: str, ts_ns: int, *, what: str, channel_id: str) -> RiskAlert:
-        alert_id = f"{kind}:{channel_id}:{command_id}:{self._epoch}"
-        return RiskAlert(alert_id, kind, 0, ts_ns, self._epoch, Tier.NORMAL, f"channel {channel_id}: {what}", SOURCE)
-
     def _to_bytes(self) -> bytes:
         coming = self._next
         known = {
@@ -198,8 +197,7 @@ class TickScaling:
             "next": None
             if coming is None
             else [
-                coming.command_id,
-                coming.people,
+                [coming.word.command_id, coming.word.maker, coming.word.checker, coming.word.reason],
                 coming.from_ns,
                 coming.model_epoch,
                 coming.ticks,
@@ -215,9 +213,9 @@ class TickScaling:
         self._known = _State(known["last_tick_ns"], known["model_epoch"], set(known["handled"]))
         self._views = ChannelViews.from_bytes((scaler, views), self._shelf(known["model"]), known["model"])
         if known["next"] is not None:
-            command_id, people, from_ns, model_epoch, ticks, name = known["next"]
+            word, from_ns, model_epoch, ticks, name = known["next"]
             coming = ChannelViews.from_bytes((shadow[0], shadow[1]), self._shelf(name), name)
-            self._next = _Next(command_id, people, from_ns, model_epoch, coming, ticks)
+            self._next = _Next(Switch(*word), from_ns, model_epoch, coming, ticks)
 
 
 def _due(ticks: Ticks, coming: _Next) -> int:

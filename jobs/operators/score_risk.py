@@ -33,6 +33,8 @@ SCALE_LETTERS = OutputTag("scale-letters", MESSAGE)
 SCALE_ALERTS = OutputTag("scale-alerts", MESSAGE)
 TRACK_LETTERS = OutputTag("track-letters", MESSAGE)
 ALERTS = OutputTag("alerts", MESSAGE)
+SCORES = OutputTag("scores", MESSAGE)
+MODEL_EVENTS = OutputTag("model-events", MESSAGE)
 MARKET_ALERTS = OutputTag("market-alerts", MESSAGE)
 SWITCHES = MapStateDescriptor("switches-v1", Types.STRING(), Types.PICKLED_BYTE_ARRAY())
 RELEASES = MapStateDescriptor("releases-v1", Types.STRING(), Types.PICKLED_BYTE_ARRAY())
@@ -103,6 +105,8 @@ class ScaleTicks(KeyedBroadcastProcessFunction):
             yield SCALE_LETTERS, Row(*letter)
         for alert in scaled.alerts:
             yield SCALE_ALERTS, Row(*alert)
+        for event in scaled.events:
+            yield MODEL_EVENTS, Row(*event)
         for viewed in scaled.viewed:
             yield Row(message.key, viewed)
 
@@ -113,7 +117,7 @@ class ScaleTicks(KeyedBroadcastProcessFunction):
 
 
 class TrackRisk(KeyedBroadcastProcessFunction):
-    """``(channel, viewed ticks, scores)`` in, ``(channel, tracked ticks)`` out; alerts and dead letters on the side."""
+    """``(channel, viewed ticks, scores)`` in, ``(channel, tracked ticks)`` out; alerts, scores and dead letters on the side."""
 
     def __init__(self, settings: JobSettings) -> None:
         self._settings = settings
@@ -152,6 +156,8 @@ class TrackRisk(KeyedBroadcastProcessFunction):
             self._count()
         for alert in outcome.alerts:
             yield ALERTS, Row(*alert)
+        for scores in outcome.scores:
+            yield SCORES, Row(*scores)
         if outcome.tracked is not None:
             yield Row(bytes(value[0]), outcome.tracked)
 

@@ -319,7 +319,7 @@ def test_values_from_outside_cannot_become_sql(history: History) -> None:
 
 def test_other_lists_answer(history: History) -> None:
     assert queries.alerts(history, ALWAYS, instrument_id=1, kinds=["TIER_CHANGED"]).rows.num_rows >= 3
-    assert queries.model_events(history, ALWAYS).rows["kind"].to_pylist() == ["SHADOWED", "PROMOTED"]
+    assert queries.model_events(history, ALWAYS).rows["kind"].to_pylist() == ["PROMOTED", "SHADOWED"]
     assert queries.quality_results(history, ALWAYS, failed_only=True).rows.num_rows == 1
     assert queries.executions(history, ALWAYS, account_id="DESK-1", instrument_id=1).rows.num_rows > 0
     (episode,) = queries.tier_episodes(history, 1, ALWAYS).to_pylist()

@@ -128,7 +128,9 @@ def test_writer_killed_at_random_moments_loses_nothing_and_doubles_nothing(stack
     while sender.is_alive() or len(killed) < 6:
         before = stack.written()
         stack.start_writer(flush=False)
-        if len(killed) % 2 and sender.is_alive():  # in an insert, or between insert and commit, however slow the machine is
+        if (
+            len(killed) % 2 and sender.is_alive()
+        ):  # in an insert, or between insert and commit, however slow the machine is
             wait_until(lambda before=before: stack.written() > before or not sender.is_alive(), timeout_s=60)  # type: ignore[misc]
         time.sleep(chance.uniform(0.0, 1.0))  # else before it joins the group, or at rest
         killed.append(stack.written())

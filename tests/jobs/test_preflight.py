@@ -21,6 +21,8 @@ FROZEN_UIDS = {
     "score-risk-alerts-v1",
     "score-risk-model-alerts-v1",
     "score-risk-market-alerts-v1",
+    "score-risk-model-events-v1",
+    "score-risk-scores-v1",
     "enforce-orders-v3",
     "enforce-orders-decisions-v1",
     "enforce-orders-letters-v1",

@@ -21,6 +21,7 @@ from models.viewing import ChannelViews
 from models.wire import Scores, encode_scores
 from schemas import codec, topics
 from schemas.records import AlertKind, CommandKind, RiskAlert, RiskCommand, RiskState, Tier
+from schemas.scores import decode_scores
 from schemas.units import NS_PER_S, TICK_NS
 from tests.models.conftest import calm_session, model_of
 
@@ -89,6 +90,25 @@ def test_repeated_message_says_nothing_more(model: ModelFolder, viewed: list[Vie
         machine.apply(encode_viewed(ticks), scores_of(ticks), [])
     again = tracked_of(machine.apply(encode_viewed(viewed[105]), scores_of(viewed[105]), []))
     assert (again.pulses, again.states) == ([], [])
+
+
+def test_every_tick_of_every_member_has_a_score_also_where_no_state_is_due(
+    model: ModelFolder, viewed: list[ViewedTicks]
+) -> None:
+    machine = RiskScoring(lambda _: model, SETTINGS)
+    outcomes = [machine.apply(encode_viewed(ticks), scores_of(ticks), []) for ticks in viewed]
+    rows = [decode_scores(raw) for outcome in outcomes for _, raw in outcome.scores]
+    keys = [key for outcome in outcomes for key, _ in outcome.scores]
+    assert set(keys) == {b"TEST"}
+    assert {(one.model_id, one.epoch, one.shadow) for one in rows} == {("test", SETTINGS.epoch, False)}
+    first_tick = int(rows[0].tick_ns[0]) // TICK_NS
+    ids = viewed[0].ticks.instrument_id.tolist()
+    pairs = [pair for one in rows for pair in zip(one.tick_ns.tolist(), one.instrument_id.tolist(), strict=True)]
+    assert first_tick < STRANGE_FROM, "warm by then"
+    assert pairs == [(tick * TICK_NS, number) for tick in range(first_tick, TICKS + 1) for number in ids]
+    assert all(np.allclose(one.p, 10.0**-one.score) for one in rows)
+    strange = np.concatenate([one.score for one in rows])[-10 * len(ids) :]
+    assert (strange > 3).all(), "the spread of eight deviations is no normal tick"
 
 
 def tracked_of(outcome: RiskOutcome) -> TrackedTicks:

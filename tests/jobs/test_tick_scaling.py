@@ -14,6 +14,7 @@ from models.model_files import MODEL_FILE, WEIGHTS_FILE
 from models.viewed import decode_viewed
 from schemas import codec, topics
 from schemas.errors import Place
+from schemas.model_events import ModelEvent, ModelEventKind
 from schemas.records import AlertKind, CommandKind, DeadLetter, RiskAlert, RiskCommand
 from schemas.ticks import Ticks, encode_ticks
 from schemas.units import TICK_NS
@@ -71,22 +72,32 @@ class Operator:
             self.entries.append(kept.entry)
 
 
+def events_of(scaled: Scaled) -> list[ModelEvent]:
+    return [cast("ModelEvent", codec.decode(topics.MODELS_EVENTS, raw)) for _, raw in scaled.events]
+
+
 def alerts_of(scaled: Scaled) -> list[RiskAlert]:
     return [cast("RiskAlert", codec.decode(topics.RISK_ALERTS, raw)) for _, raw in scaled.alerts]
 
 
 @pytest.mark.slow
 def test_switch_comes_with_its_tick_once_its_scaling_ran_for_a_minute(shelf: ModelShelf, messages: list[bytes]) -> None:
-    operator, models, alerts = Operator(shelf), [], []
+    operator, models, alerts, events = Operator(shelf), [], [], []
     for raw in messages:
         scaled = operator.apply(raw, load())
         models += [(decode_viewed(one).model, int(decode_viewed(one).ticks.tick_ns[0])) for one in scaled.viewed]
         alerts += alerts_of(scaled)
+        events += events_of(scaled)
     first = next(tick_ns for model, tick_ns in models if model == "second")
     assert first == SWITCH_TICK * TICK_NS
     assert [model for model, _ in models] == ["first"] * (SWITCH_TICK - 1) + ["second"] * (700 - SWITCH_TICK + 1)
     assert [(one.kind, one.instrument_id, one.ts_ns) for one in alerts] == [(AlertKind.COMMAND_APPLIED, 0, first)]
     assert "model second in force, first before" in alerts[0].message
+    assert [(one.kind, one.ts_ns, one.maker, one.checker, one.previous_model_id) for one in events] == [
+        (ModelEventKind.PROMOTED, TICK_NS, "score_risk", None, None),
+        (ModelEventKind.PROMOTED, first, "ann", "bob", "test"),
+    ]
+    assert [one.detail for one in events] == ["channel TEST, folder first", "channel TEST, folder second"]
 
 
 @pytest.mark.slow
@@ -136,13 +147,15 @@ def test_message_of_many_ticks_is_cut_where_the_switch_is_due(shelf: ModelShelf)
 def test_command_that_must_not_be_followed_is_told_once_and_changes_nothing(
     shelf: ModelShelf, messages: list[bytes], command: RiskCommand, words: str
 ) -> None:
-    operator, clean, alerts = Operator(shelf), Operator(shelf), []
+    operator, clean, alerts, events = Operator(shelf), Operator(shelf), [], []
     for raw in messages[:30]:
         scaled = operator.apply(raw, command)
         alerts += alerts_of(scaled)
+        events += events_of(scaled)
         assert scaled.viewed == clean.apply(raw).viewed
     assert [one.kind for one in alerts] == [AlertKind.COMMAND_REFUSED]
     assert words in alerts[0].message
+    assert [(one.kind, words in one.detail) for one in events[1:]] == [(ModelEventKind.REFUSED, True)]
 
 
 def test_later_switch_replaces_one_on_its_way_and_an_earlier_one_is_refused(
