@@ -9,6 +9,7 @@ COMMANDS: Final = {
     "up": "Start the local stack.",
     "down": "End exactly what `up` started.",
     "status": "Show what runs.",
+    "topics": "Create the topics of a deployment.",
     "demo": "Run a flash crash through the whole loop and check it.",
     "replay": "Replay recorded data into the running stack.",
     "simulate": "Simulate a scenario into the running stack.",

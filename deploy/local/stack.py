@@ -22,7 +22,7 @@ from deploy.local.console import api_settings
 from deploy.local.flink import FlinkCluster, FlinkPorts, repository
 from deploy.local.ports import answers, free_ports
 from deploy.local.processes import ProcessBook, alive
-from deploy.topics import apply_topics
+from deploy.topics import TopicsSettings, apply_topics
 from schemas import codec, topics
 
 JOBS: Final = ("compute_features", "score_risk", "enforce_orders")
@@ -115,7 +115,7 @@ class Stack:
             self.start_broker()
             self.flink.start(taskmanagers)
             self._wait("broker", lambda: answers(layout.ports["broker"]))
-            apply_topics(layout.bootstrap_servers, partitions=parallelism)
+            apply_topics(TopicsSettings(layout.bootstrap_servers, partitions=parallelism, keep_all=True))
             self._publish_grants(layout)
             self._write_settings(layout, overrides)
             for name, module in (("gate", "gate.sidecar"), ("history", "history.writer"), ("api", "api.server")):
