@@ -16,7 +16,7 @@ PEERS_WITHOUT := pyside6 pyside6-addons pyside6-essentials shiboken6 pyqtgraph q
 KUSTOMIZE_VERSION := v5.7.1
 NATIVE   := $(wildcard features/native/*.[ch] gate/native/*.h gate/native/*/*.[ch])
 
-.PHONY: demo test check unit integration fuzz bench bench-peers serving-env embed model results locks jars kustomize setup train-setup clean help
+.PHONY: demo test check unit integration fuzz bench bench-peers serving-env embed model results locks jars kustomize k8s-apiserver setup train-setup clean help
 
 help:  ## list the commands
 	grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -84,6 +84,7 @@ kustomize: $(STAMPS)/kustomize  ## kustomize in build/tools, which the tests of 
 locks: $(UV)  ## resolve the pins again after a change of pyproject.toml
 	$(UV) pip compile -q pyproject.toml --group train --group dev --python-version 3.11 --generate-hashes --no-header --no-annotate -o locks/all.lock
 	$(UV) pip compile -q pyproject.toml --python-version 3.11 --generate-hashes --no-header --no-annotate -c locks/all.lock -o locks/runtime.lock
+	$(UV) pip compile -q deploy/images/services.in --python-version 3.11 --generate-hashes --no-header --no-annotate -c locks/runtime.lock -o locks/services.lock
 	$(UV) pip compile -q locks/peers.in --python-version 3.11 --generate-hashes --no-header --no-annotate $(PEERS_WITHOUT:%=--no-emit-package %) -o locks/peers.lock
 	$(UV) pip compile -q locks/serving.in --python-version 3.11 --generate-hashes --no-header --no-annotate -o locks/serving.lock
 
@@ -144,6 +145,13 @@ $(STAMPS)/kustomize: $(STAMPS)/prerequisites Makefile
 	if command -v go >/dev/null; then GOBIN=$(CURDIR)/build/tools GOFLAGS=-mod=mod go install sigs.k8s.io/kustomize/kustomize/v5@$(KUSTOMIZE_VERSION); \
 	else echo "[tidegate] Go is missing: the manifests will NOT be rendered (apt-get install golang)" >&2; fi
 	touch $@
+
+k8s-apiserver: $(STAMPS)/dev $(STAMPS)/build $(STAMPS)/jars $(STAMPS)/kustomize build/tools/apiserver  ## apply every overlay to a real API server, built from Go modules (not part of `make test`)
+	$(PY) -m tests.k8s.verify_api_server
+
+build/tools/apiserver: tests/k8s/apiserver/go.mod tests/k8s/apiserver/main.go
+	echo "[tidegate] kube-apiserver and etcd (some minutes the first time)"
+	cd tests/k8s/apiserver && go build -trimpath -ldflags "-s -w" -o $(CURDIR)/$@ .
 
 $(STAMPS)/jars: $(STAMPS)/prerequisites pom.xml
 	echo "[tidegate] jars"
