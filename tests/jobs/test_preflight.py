@@ -1,6 +1,5 @@
-"""The start-up check: each fault on one line, with its mend; and the uids that savepoints depend on."""
+"""The start-up check: each fault on one line, with its mend."""
 
-import re
 from pathlib import Path
 
 import pytest
@@ -9,25 +8,6 @@ from jobs.preflight import PreflightError, check_surroundings, python_faults, se
 from jobs.settings import JobSettings
 
 ROOT = Path(__file__).parents[2]
-
-FROZEN_UIDS = {
-    "compute-features-v1",
-    "compute-features-ticks-v1",
-    "compute-features-letters-v1",
-    "scale-ticks-v2",
-    "track-risk-v2",
-    "raise-together-v1",
-    "score-risk-states-v1",
-    "score-risk-alerts-v1",
-    "score-risk-model-alerts-v1",
-    "score-risk-market-alerts-v1",
-    "score-risk-model-events-v1",
-    "score-risk-scores-v1",
-    "enforce-orders-v3",
-    "enforce-orders-decisions-v1",
-    "enforce-orders-letters-v1",
-}
-"""State of a savepoint is found by these: a changed one loses it silently."""
 
 
 def settings(**changes: object) -> JobSettings:
@@ -73,10 +53,3 @@ def test_wrong_interpreter_and_wrong_package_are_named() -> None:
 def test_missing_connector_jar_says_make_jars() -> None:
     with pytest.raises(PreflightError, match="make jars"):
         check_surroundings(settings(), class_exists=lambda _name: False)
-
-
-def test_uids_are_frozen() -> None:
-    text = "".join(path.read_text() for path in (ROOT / "jobs").glob("*.py"))
-    found = set(re.findall(r'uid(?:=|\()"([a-z0-9-]+)"', text))
-    assert found == FROZEN_UIDS
-    assert 'uid=f"score-risk-letters-{number}-v1"' in text

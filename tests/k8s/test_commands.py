@@ -14,9 +14,9 @@ from tests.k8s.processes import JOB, PROCESSES, Process, read_module, read_tideg
 
 SETTINGS_FOLDER = "/etc/tidegate"
 HOME = "/opt/tidegate"
-PROGRAMS = {"/opt/tidegate/bin/embed": 2}
-"""Programs in C that an image holds, and how many arguments they take."""
-OTHER_VARIABLES = {"OMP_NUM_THREADS", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "HOST"}
+EMBED = "/opt/tidegate/bin/embed"
+TRITON = "tritonserver"
+FOREIGN_VARIABLES = {"OMP_NUM_THREADS", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "HOST"}
 FLINK_OPTIONS = ("-pyclientexec", "-pyexec", "-pym")
 
 every_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
@@ -45,14 +45,19 @@ def job_command(work: Workload) -> list[str]:
 
 def read(command: list[str], monkeypatch: pytest.MonkeyPatch) -> Path | None:
     """Read a command line as its process would; return the settings file that it names."""
-    if command[0] in PROGRAMS:
-        assert len(command) - 1 == PROGRAMS[command[0]]
+    if command[0] == EMBED:  # the C example: TABLE LEDGER
+        assert len(command) == 3
+        return None
+    if command[0] == TRITON:  # the options that the tests of serving start it with
+        tried = (ROOT / "deploy" / "local" / "triton.py").read_text()
+        assert not [option for option in command[1:] if option.partition("=")[0] not in tried]
         return None
     if command[:2] == ["python", "-m"]:
         found: Any = vars(read_module(command[2], command[3:], monkeypatch))
     else:
         assert command[0] == "tidegate"
-        found = read_tidegate(command[1:])
+        # A folder of the image is a folder of this tree.
+        found = read_tidegate([word.replace(HOME, str(ROOT)) for word in command[1:]])
     path: Path | None = found.get("settings")
     return path
 
@@ -74,7 +79,7 @@ def settings_text(documents: list[Document], work: Workload, container: Document
 def load(process: Process, text: str, container: Document, folder: Path) -> Any:
     values = values_of(container)
     known = {f"{process.prefix}_{field.name}".upper() for field in dataclasses.fields(process.settings)}
-    assert not values.keys() - known - OTHER_VARIABLES, "a variable that no process reads"
+    assert not values.keys() - known - FOREIGN_VARIABLES, "a variable that no process reads"
     path = folder / "settings.toml"
     path.write_text(text)
     return load_settings(process.settings, path, prefix=process.prefix, environ=values)
@@ -151,6 +156,22 @@ def test_sidecar_and_trading_process_share_the_table_in_memory() -> None:
     assert containers["gate-sidecar"]["restartPolicy"] == "Always"
     assert containers["gate-sidecar"]["startupProbe"], "trading starts when the table is whole"
     assert containers["trading"]["command"][1].startswith("/run/tidegate/limits/")
+
+
+def test_score_risk_asks_the_triton_that_is_deployed(tmp_path: Path) -> None:
+    documents = render("prod-triton")
+    (work,) = [w for w in workloads(documents) if w.name == "FlinkDeployment/score-risk"]
+    (container,) = work.containers()
+    serving = load(
+        JOB, settings_text(documents, work, container, Path("/etc/tidegate/jobs.toml")), container, tmp_path
+    ).serving
+    (service,) = [d for d in documents if d["kind"] == "Service" and d["metadata"]["name"] == "triton"]
+    assert serving.back_end == "remote"
+    assert serving.url == f"http://triton:{service['spec']['ports'][0]['port']}"
+    (triton,) = [w for w in workloads(documents) if w.name == "Deployment/triton"]
+    (server,) = triton.pod["spec"]["containers"]
+    assert server["resources"]["limits"]["nvidia.com/gpu"] == server["resources"]["requests"]["nvidia.com/gpu"] == 1
+    assert triton.pod["spec"]["nodeSelector"]
 
 
 def test_canary_a_wrong_command_a_wrong_option_and_a_wrong_variable_are_seen(

@@ -43,7 +43,7 @@ CORE = {
 IMMUTABLE = ("StatefulSet", "Job")
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The server's answer to what it does not take."""
 
 
@@ -67,13 +67,14 @@ class ApiServer:
                 self.warnings += answer.headers.get_all("Warning") or []
                 text = answer.read()
         except urllib.error.HTTPError as error:
-            raise Refused(json.loads(error.read()).get("message")) from error
+            said = error.read().decode()
+            raise RefusedError(json.loads(said)["message"] if said.startswith("{") else said) from error
         return json.loads(text) if text.startswith(b"{") else text.decode()
 
     def is_ready(self) -> bool:
         try:
             return bool(self.ask("readyz") == "ok")
-        except (OSError, Refused, ValueError):
+        except (OSError, RefusedError, ValueError):
             return False
 
     def apply(self, document: Document) -> None:
@@ -111,11 +112,19 @@ def running_server(folder: Path) -> Iterator[ApiServer]:
     (folder / "tokens.csv").write_text(f'{token},admin,1,"system:masters"\n')
     subprocess.run(["openssl", "genrsa", "-out", folder / "key.pem", "2048"], check=True, capture_output=True)
     store_url, peer_url = f"http://127.0.0.1:{store}", f"http://127.0.0.1:{peer}"
-    etcd = [SERVER, "etcd", "--data-dir", folder / "etcd", "--unsafe-no-fsync"]
+    etcd: list[str | Path] = [SERVER, "etcd", "--data-dir", folder / "etcd", "--unsafe-no-fsync"]
     etcd += ["--listen-client-urls", store_url, "--advertise-client-urls", store_url]
     etcd += ["--listen-peer-urls", peer_url, "--initial-advertise-peer-urls", peer_url]
     etcd += ["--initial-cluster", f"default={peer_url}"]
-    server = [SERVER, "--etcd-servers", store_url, "--cert-dir", folder / "certs", "--bind-address", "127.0.0.1"]
+    server: list[str | Path] = [
+        SERVER,
+        "--etcd-servers",
+        store_url,
+        "--cert-dir",
+        folder / "certs",
+        "--bind-address",
+        "127.0.0.1",
+    ]
     server += ["--secure-port", str(port), "--token-auth-file", folder / "tokens.csv", "--authorization-mode", "RBAC"]
     server += [
         "--service-account-issuer",
@@ -230,7 +239,7 @@ def apply_overlay(client: ApiServer, overlay: str) -> tuple[int, list[str]]:
         try:
             step(document)
             taken += 1
-        except Refused as error:
+        except RefusedError as error:
             refused.append(f"{overlay}: {name_of(document)}: {error}")
     for document in documents:
         if document["kind"] in IMMUTABLE:
@@ -277,7 +286,7 @@ def wait_for_crds(client: ApiServer) -> None:
 def serves(client: ApiServer, path: str, kind: str) -> bool:
     try:
         return kind in [resource["kind"] for resource in client.ask(path)["resources"]]
-    except Refused:
+    except RefusedError:
         return False
 
 
@@ -296,7 +305,7 @@ def canaries(client: ApiServer) -> list[str]:
         try:
             step(document)
             faults.append(f"canary: {what} was taken")
-        except Refused:
+        except RefusedError:
             continue
     return faults
 
