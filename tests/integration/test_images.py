@@ -99,7 +99,8 @@ def start(image: Path, command: list[str]) -> None:
         run(image, *[word.replace("/models", str(image / "served")) if word == "/models" else word for word in command])
         assert list((image / "served").rglob("config.pbtxt"))
     elif command[0] == "tidegate":
-        assert "Usage:" in run(image, *command[:3], "--help")
+        words = [word for word in command[:3] if not word.startswith("-")]
+        assert "Usage:" in run(image, *words, "--help")
     elif command[0].endswith("/embed"):
         assert os.access(command[0], os.X_OK)
 

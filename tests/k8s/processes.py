@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import click
 import pytest
 
+from api.settings import PREFIX as API_PREFIX
+from api.settings import ApiSettings
 from deploy.cli import main as tidegate
 from deploy.topics import PREFIX as TOPICS_PREFIX
 from deploy.topics import TopicsSettings
@@ -31,6 +33,7 @@ PROCESSES = {
     "python -m gate.sidecar": Process(SidecarSettings, "TIDEGATE_SIDECAR"),
     "python -m history.writer": HISTORY,
     "python -m history.migrate": HISTORY,
+    "tidegate api --settings": Process(ApiSettings, API_PREFIX),
     "tidegate topics apply": Process(TopicsSettings, TOPICS_PREFIX),
     "python -m jobs.compute_features": JOB,
     "python -m jobs.score_risk": JOB,

@@ -99,7 +99,10 @@ class ApiServer:
 
     def path_of(self, document: Document) -> str:
         kind, version = document["kind"], document["apiVersion"]
-        root, plural = CORE.get(kind, (f"apis/{version}", f"{kind.lower()}s".replace("policys", "policies")))
+        root, plural = CORE.get(
+            kind,
+            (f"apis/{version}", f"{kind.lower()}s".replace("policys", "policies").replace("ingresss", "ingresses")),
+        )
         namespace = document["metadata"].get("namespace")
         return f"{root}/namespaces/{namespace}/{plural}" if namespace else f"{root}/{plural}"
 
