@@ -22,7 +22,7 @@ def build(env: StreamExecutionEnvironment, tables: StreamTableEnvironment, setti
     frames = read_topic(tables, settings, topic=topics.MARKET_FRAMES, job=NAME)
     ticks = (
         frames.key_by(key_of, key_type=Types.STRING())
-        .process(ComputeFeatures(epoch=settings.epoch), output_type=MESSAGE)
+        .process(ComputeFeatures(epoch=settings.epoch, state_version=settings.state_version), output_type=MESSAGE)
         .uid("compute-features-v1")
         .name("compute-features")
     )

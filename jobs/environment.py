@@ -7,8 +7,10 @@ from pyflink.table import StreamTableEnvironment
 from jobs.settings import MAX_PARALLELISM, JobSettings
 
 
-def environment(settings: JobSettings) -> tuple[StreamExecutionEnvironment, StreamTableEnvironment]:
-    """Return the DataStream environment and the table environment on top of it.
+def environment(
+    settings: JobSettings, *, savepoint: str | None = None
+) -> tuple[StreamExecutionEnvironment, StreamTableEnvironment]:
+    """Return the DataStream environment and the table environment on top of it; the job starts from ``savepoint``.
 
     Checkpoint and state folders come from the cluster's own configuration (``execution.checkpointing.dir``).
     """
@@ -26,6 +28,8 @@ def environment(settings: JobSettings) -> tuple[StreamExecutionEnvironment, Stre
     config.set_string("restart-strategy.fixed-delay.delay", f"{settings.restart_delay_ms} ms")
     # Ticks must be equal after a restore; objects are bytes and are never changed by an operator.
     config.set_string("pipeline.object-reuse", "true")
+    if savepoint is not None:
+        config.set_string("execution.state-recovery.path", savepoint)
     env = StreamExecutionEnvironment.get_execution_environment(config)
     env.set_parallelism(settings.parallelism)
     return env, StreamTableEnvironment.create(env)

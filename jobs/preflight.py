@@ -6,6 +6,7 @@ from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
+from jobs.machines.sealing import VERSIONS
 from jobs.settings import MAX_PARALLELISM, JobSettings
 from models.folder import read_folder
 from models.model_files import ModelError
@@ -70,6 +71,8 @@ def settings_faults(settings: JobSettings) -> list[str]:
         faults.append(f"checkpoint_interval_ms is {settings.checkpoint_interval_ms}: set at least 1000")
     if not 1 <= settings.parallelism <= MAX_PARALLELISM:
         faults.append(f"parallelism is {settings.parallelism}: set 1 to {MAX_PARALLELISM}")
+    if settings.state_version not in VERSIONS:
+        faults.append(f"state_version is {settings.state_version}: set one of {VERSIONS}")
     if settings.epoch < 1:
         faults.append(f"epoch is {settings.epoch}: it counts deployments from 1")
     if settings.ttl_ms < 2 * settings.state_heartbeat_ms:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from jobs.machines.sealing import NEWEST
 from models.serving.interface import LOCAL, ServingSettings
 
 MAX_PARALLELISM: Final = 128
@@ -26,6 +27,8 @@ class JobSettings:
         buffer_timeout_ms: How long Flink may hold a network buffer back.
         auto_watermark_ms: How often watermarks are made.
         restart_delay_ms: Pause before a failed job starts again.
+        state_version: Version of the snapshots that are written; every version is read. The one before the newest while a
+            deployment may have to go back to the release before it without a savepoint.
         parallelism: Subtasks of each operator; a channel is always one subtask's.
         score_back_end: Where the network is asked: ``local`` or ``remote`` (score_risk).
         score_provider: ``cpu`` or ``cuda``, of ``local``.
@@ -44,6 +47,7 @@ class JobSettings:
     buffer_timeout_ms: int = 0
     auto_watermark_ms: int = 10
     restart_delay_ms: int = 1_000
+    state_version: int = NEWEST
     parallelism: int = 1
     score_back_end: str = LOCAL
     score_provider: str = "cpu"

@@ -8,6 +8,7 @@ from pyflink.datastream import KeyedProcessFunction, OutputTag, RuntimeContext
 from pyflink.datastream.state import ListStateDescriptor, ValueStateDescriptor
 
 from jobs.machines.channel_features import ChannelFeatures
+from jobs.machines.sealing import Machine, Seal
 from jobs.operators.python_thread import PythonThread
 from jobs.sinks import MESSAGE
 from jobs.sources import message_of
@@ -21,8 +22,9 @@ class ComputeFeatures(KeyedProcessFunction):
     The cache dies with the operator; Flink restores the keyed state, and the first frame of a channel rebuilds it.
     """
 
-    def __init__(self, *, epoch: int) -> None:
+    def __init__(self, *, epoch: int, state_version: int) -> None:
         self._epoch = epoch
+        self._seal = Seal(Machine.CHANNEL_FEATURES, epoch, state_version)
 
     def open(self, runtime_context: RuntimeContext) -> None:
         """Open the two states; nothing is read before the first frame."""
@@ -40,7 +42,7 @@ class ComputeFeatures(KeyedProcessFunction):
         machine = self._machine(ctx.get_current_key())
         outcome = self._thread.call(machine.apply, message.value, message.place)
         if outcome.snapshot is not None:
-            self._snapshot.update(outcome.snapshot)
+            self._snapshot.update(self._seal.close(outcome.snapshot))
             self._frames.clear()
         elif outcome.keep:
             self._frames.add(message.value)
@@ -58,7 +60,7 @@ class ComputeFeatures(KeyedProcessFunction):
             machine = self._thread.call(
                 ChannelFeatures.restore,
                 channel_id,
-                None if snapshot is None else bytes(snapshot),
+                None if snapshot is None else self._seal.open(bytes(snapshot)),
                 [bytes(raw) for raw in frames or ()],
                 epoch=self._epoch,
             )

@@ -10,6 +10,7 @@ from pyflink.datastream.state import MapStateDescriptor, ValueStateDescriptor
 from jobs.machines.channel_risk import RiskScoring, is_release, read_command
 from jobs.machines.letters import Message
 from jobs.machines.market_risk import MarketRisk
+from jobs.machines.sealing import Machine, Seal
 from jobs.machines.tick_scaling import TickScaling, is_switch
 from jobs.operators.kept import KeptState
 from jobs.operators.python_thread import PythonThread
@@ -83,7 +84,7 @@ class ScaleTicks(KeyedBroadcastProcessFunction):
         self._machines: dict[str, TickScaling] = {}
         self._commands = _Commands(is_switch, self._registry)
         self._thread = PythonThread("scale-ticks")
-        self._kept = KeptState(runtime_context, "scaling-v2")
+        self._kept = KeptState(runtime_context, "scaling-v2", _seal(Machine.TICK_SCALING, self._settings))
 
     def process_element(self, value: Any, ctx: KeyedBroadcastProcessFunction.ReadOnlyContext) -> Iterator[Any]:
         """Scale one message."""
@@ -130,7 +131,7 @@ class TrackRisk(KeyedBroadcastProcessFunction):
         self._machines: dict[str, RiskScoring] = {}
         self._commands = _Commands(is_release, self._registry)
         self._thread = PythonThread("track-risk")
-        self._kept = KeptState(runtime_context, "tracking-v2")
+        self._kept = KeptState(runtime_context, "tracking-v2", _seal(Machine.RISK_SCORING, self._settings))
         metrics = runtime_context.get_metrics_group()
         self._entered = {tier: metrics.counter(f"entered_{tier.name.lower()}") for tier in Tier if tier}
         self._flapped = {tier: metrics.counter(f"flapped_{tier.name.lower()}") for tier in Tier if tier}
@@ -188,6 +189,7 @@ class RaiseTogether(KeyedProcessFunction):
         self._machine: MarketRisk | None = None
         self._thread = PythonThread("raise-together")
         self._state = runtime_context.get_state(ValueStateDescriptor("market-v1", Types.PICKLED_BYTE_ARRAY()))
+        self._seal = _seal(Machine.MARKET_RISK, self._settings)
 
     def process_element(self, value: Any, ctx: KeyedProcessFunction.Context) -> Iterator[Any]:
         """Pass one message's states on, raised where their channel or the market asks for it."""
@@ -198,11 +200,11 @@ class RaiseTogether(KeyedProcessFunction):
                 MarketRisk,
                 self._start,
                 epoch=self._settings.epoch,
-                state=None if kept is None else bytes(kept),
+                state=None if kept is None else self._seal.open(bytes(kept)),
                 registry=self._registry,
             )
         outcome = self._thread.call(self._machine.apply, bytes(value[1]))
-        self._state.update(self._machine.state())
+        self._state.update(self._seal.close(self._machine.state()))
         for alert in outcome.alerts:
             yield MARKET_ALERTS, Row(*alert)
         for state in outcome.states:
@@ -210,6 +212,10 @@ class RaiseTogether(KeyedProcessFunction):
 
     def _start(self, name: str) -> SystemicStart | None:
         return self._shelf(name).systemic
+
+
+def _seal(machine: Machine, settings: JobSettings) -> Seal:
+    return Seal(machine, settings.epoch, settings.state_version)
 
 
 def _registry(settings: JobSettings) -> ConfluentRegistry | None:

@@ -27,6 +27,7 @@ def settings(**changes: object) -> JobSettings:
         ({"auto_watermark_ms": 200}, "auto_watermark_ms is 200"),
         ({"checkpoint_interval_ms": 10}, "checkpoint_interval_ms is 10"),
         ({"epoch": 0}, "epoch is 0"),
+        ({"state_version": 3}, "state_version is 3"),
         ({"ttl_ms": 1500}, "states would expire between heartbeats"),
         ({"model_dir": Path("/nowhere")}, "make model"),
         ({"score_back_end": "both"}, "local or remote"),
