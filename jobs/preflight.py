@@ -79,6 +79,11 @@ def settings_faults(settings: JobSettings) -> list[str]:
         faults.append(
             f"ttl_ms is {settings.ttl_ms}: states would expire between heartbeats; set twice state_heartbeat_ms"
         )
+    return [*faults, *_model_faults(settings)]
+
+
+def _model_faults(settings: JobSettings) -> list[str]:
+    faults = []
     try:
         read_folder(settings.model_dir)
     except ModelError as error:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.local.processes import FAST_START, ProcessBook, Started
+from deploy.local.zookeeper import SESSION_MS_MAX, start_zookeeper
 
 JOBMANAGER_HEAP = "384m"
 TASK_HEAP_MB = 384
@@ -43,11 +44,12 @@ class FlinkError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class FlinkPorts:
-    """Ports of the JobManager."""
+    """Ports of the JobManager; with that of a ZooKeeper, the cluster survives its JobManager."""
 
     rpc: int
     rest: int
     blob: int
+    zookeeper: int | None = None
 
 
 class FlinkCluster:
@@ -72,6 +74,15 @@ class FlinkCluster:
     def start(self, taskmanagers: int) -> None:
         """Start the JobManager and ``taskmanagers`` TaskManagers; return at once."""
         self._prepare()
+        if self._ports.zookeeper is not None:
+            library, folder = self._folder / "lib", self._folder / "zookeeper"
+            start_zookeeper(self._book, folder, library=library, port=self._ports.zookeeper)
+        self.start_jobmanager()
+        for index in range(1, taskmanagers + 1):
+            self.start_taskmanager(index)
+
+    def start_jobmanager(self) -> Started:
+        """Start the JobManager (again); with ZooKeeper it takes up the jobs of the one before it."""
         java = [
             "java",
             f"-Xms{JOBMANAGER_HEAP}",
@@ -81,9 +92,7 @@ class FlinkCluster:
             *self._java_options("jobmanager"),
         ]
         main = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
-        self._book.start("jobmanager", [*java, main, "-c", str(self._conf), "-x", "cluster"], env=self._env())
-        for index in range(1, taskmanagers + 1):
-            self.start_taskmanager(index)
+        return self._book.start("jobmanager", [*java, main, "-c", str(self._conf), "-x", "cluster"], env=self._env())
 
     def start_taskmanager(self, index: int) -> Started:
         """Start one TaskManager (again)."""
@@ -151,8 +160,20 @@ class FlinkCluster:
         Raises:
             OSError: Nobody answers (yet).
         """
-        with urllib.request.urlopen(self.rest_url + path, timeout=5) as answer:  # noqa: S310 - our own http address
-            return json.load(answer)
+        return self.ask("GET", path)
+
+    def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        """Return the JSON answer of the REST interface to any request; ``None`` where it has no body.
+
+        Raises:
+            OSError: Nobody answers (yet), or the request is refused.
+        """
+        raw = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(self.rest_url + path, raw, headers, method=method)  # noqa: S310 - our own address
+        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
+            text = answer.read()
+            return json.loads(text) if text else None
 
     @property
     def _conf(self) -> Path:
@@ -195,7 +216,7 @@ class FlinkCluster:
 
     def _config(self) -> dict[str, str | int | float | Path]:
         ports = self._ports
-        return {
+        return self._high_availability() | {
             "jobmanager.rpc.address": "127.0.0.1",
             "jobmanager.rpc.port": ports.rpc,
             "jobmanager.bind-host": "127.0.0.1",
@@ -230,6 +251,21 @@ class FlinkCluster:
             "python.executable": sys.executable,
             "python.client.executable": sys.executable,
             "classloader.check-leaked-classloader": "false",
+        }
+
+    def _high_availability(self) -> dict[str, str | int | float | Path]:
+        ports = self._ports
+        if ports.zookeeper is None:
+            return {}
+        return {
+            "high-availability.type": "zookeeper",
+            "high-availability.zookeeper.quorum": f"127.0.0.1:{ports.zookeeper}",
+            "high-availability.storageDir": f"file://{self._folder / 'ha'}",
+            "high-availability.jobmanager.port": ports.rpc,
+            "zookeeper.sasl.disable": "true",
+            "high-availability.zookeeper.client.session-timeout": f"{SESSION_MS_MAX} ms",
+            "high-availability.zookeeper.client.connection-timeout": "3 s",
+            "high-availability.zookeeper.client.retry-wait": "500 ms",
         }
 
 

@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -28,8 +28,12 @@ from schemas import codec, topics
 JOBS: Final = ("compute_features", "score_risk", "enforce_orders")
 READY_KEY: Final = {"gate": "caught_up", "history": "answers", "api": "answers"}
 """What the status file of a process says once the process does its work."""
+_SPOKEN: Final = {"gate": "gate sidecar", "history": "history writer", "api": "console"}
 AFTER_THE_LOOP: Final = {"history", "api"}
 """Processes that give way on a machine they share with the loop: memory may be late, a limit may not."""
+
+PROCESSES: Final = {"gate": "gate.sidecar", "history": "history.writer", "api": "api.server"}
+"""Our own processes: name to module."""
 
 START_TIMEOUT_S: Final = 120.0
 POLL_S: Final = 0.1
@@ -64,11 +68,31 @@ class Layout:
     ports: dict[str, int]
 
 
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much of a stack comes up; a drill needs less than a desk.
+
+    Attributes:
+        jobs: Submitted by `up`.
+        processes: Of ``PROCESSES``.
+        taskmanagers: ``None`` = as many as the jobs need.
+        partitions: Of each topic; ``None`` = the jobs' parallelism.
+        survives_jobmanager: With a ZooKeeper, so that a JobManager that was killed and started again goes on.
+    """
+
+    jobs: tuple[str, ...] = JOBS
+    processes: tuple[str, ...] = tuple(PROCESSES)
+    taskmanagers: int | None = None
+    partitions: int | None = None
+    survives_jobmanager: bool = False
+
+
 class Stack:
     """The stack in one state folder."""
 
-    def __init__(self, state: Path, *, tell: Tell = lambda _line: None) -> None:
+    def __init__(self, state: Path, *, extent: Extent | None = None, tell: Tell = lambda _line: None) -> None:
         self.state = state.resolve()
+        self.extent = extent or Extent()
         self.book = ProcessBook(self.state)
         self._tell = tell
         self._started = time.monotonic()
@@ -93,7 +117,7 @@ class Stack:
             self.book,
             self.state / "flink",
             jars=repository() / "jars" / "flink",
-            ports=FlinkPorts(ports["flink_rpc"], ports["flink_rest"], ports["flink_blob"]),
+            ports=FlinkPorts(ports["flink_rpc"], ports["flink_rest"], ports["flink_blob"], ports.get("zookeeper")),
         )
 
     def up(self, **overrides: str | float | bool) -> Layout:
@@ -109,22 +133,26 @@ class Stack:
         self._refuse_when_unfit()
         self._started = time.monotonic()
         layout = self._lay_out()
-        parallelism = int(overrides.get("parallelism", 1))
-        taskmanagers = len(JOBS) * parallelism
+        parallelism, extent = int(overrides.get("parallelism", 1)), self.extent
+        taskmanagers = extent.taskmanagers or len(extent.jobs) * parallelism
         try:
             self.start_broker()
             self.flink.start(taskmanagers)
             self._wait("broker", lambda: answers(layout.ports["broker"]))
-            apply_topics(TopicsSettings(layout.bootstrap_servers, partitions=parallelism, keep_all=True))
+            apply_topics(
+                TopicsSettings(
+                    layout.bootstrap_servers, partitions=extent.partitions or parallelism, keep_all=True
+                )
+            )
             self._publish_grants(layout)
             self._write_settings(layout, overrides)
-            for name, module in (("gate", "gate.sidecar"), ("history", "history.writer"), ("api", "api.server")):
-                self.start_process(name, module)
+            for name in extent.processes:
+                self.start_process(name, PROCESSES[name])
             self._wait("Flink cluster", lambda: self.flink.ready(taskmanagers))
-            self.submit_jobs()
-            self._wait("gate sidecar", lambda: self._caught_up("gate"))
-            self._wait("history writer", lambda: self._caught_up("history"))
-            self._wait("console", lambda: self._caught_up("api"))
+            if extent.jobs:
+                self.submit_jobs()
+            for name in extent.processes:
+                self.wait_process(name)
         except BaseException:
             self.down()
             raise
@@ -166,6 +194,14 @@ class Stack:
             self.book, self.state / "broker", jars=jars, port=ports["broker"], controller_port=ports["controller"]
         )
 
+    def wait_process(self, name: str) -> None:
+        """Wait until one of our own processes does its work.
+
+        Raises:
+            StackError: It ended, or is not ready in time.
+        """
+        self._wait(_SPOKEN[name], lambda: self._caught_up(name))
+
     def start_process(self, name: str, module: str) -> None:
         """Start one of our own processes (again)."""
         settings = str(self.settings_path(name))
@@ -179,13 +215,28 @@ class Stack:
         """Return the settings file of a process."""
         return self.state / "settings" / f"{name}.toml"
 
-    def submit_jobs(self) -> None:
-        """Submit the three jobs and wait until every task runs.
+    def submit_jobs(
+        self,
+        jobs: Iterable[str] | None = None,
+        *,
+        settings: Path | None = None,
+        savepoints: Mapping[str, str] | None = None,
+    ) -> None:
+        """Submit jobs and wait until every task runs.
+
+        Args:
+            jobs: Names; those of the stack's extent when ``None``.
+            settings: Settings file; the stack's own when ``None``.
+            savepoints: Where a job starts from, by name.
 
         Raises:
             StackError: The client failed; the message ends with its output.
         """
-        client = self.flink.submit("jobs.all_jobs", ["--settings", str(self.settings_path("jobs"))])
+        names, path = tuple(self.extent.jobs if jobs is None else jobs), settings or self.settings_path("jobs")
+        arguments = ["--settings", str(path), *(word for name in names for word in ("--only", name))]
+        for name, savepoint in (savepoints or {}).items():
+            arguments += ["--savepoint", f"{name}={savepoint}"]
+        client = self.flink.submit("jobs.all_jobs", arguments)
         try:
             output, _ = client.communicate(timeout=START_TIMEOUT_S)
         except subprocess.TimeoutExpired:
@@ -193,7 +244,7 @@ class Stack:
             output, _ = client.communicate()
         if client.returncode != 0:
             raise StackError(f"the jobs were not accepted:\n{output[-3000:]}")
-        for job in JOBS:
+        for job in names:
             self.wait_running(job)
 
     def wait_running(self, job: str) -> None:
@@ -210,7 +261,9 @@ class Stack:
     def _lay_out(self) -> Layout:
         self.state.mkdir(parents=True, exist_ok=True)
         epoch = self.layout.epoch + 1 if (self.state / "stack.json").exists() else 1
-        names = ("broker", "controller", "flink_rpc", "flink_rest", "flink_blob", "api")
+        names = ["broker", "controller", "flink_rpc", "flink_rest", "flink_blob", "api"]
+        if self.extent.survives_jobmanager:
+            names.append("zookeeper")
         ports = dict(zip(names, free_ports(len(names)), strict=True))
         layout = Layout(
             bootstrap_servers=f"127.0.0.1:{ports['broker']}",

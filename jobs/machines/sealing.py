@@ -78,7 +78,9 @@ class Seal:
                 "savepoint of its own, or go on with the newer release"
             )
         if machine != self.machine:
-            raise StateError(f"state of machine {machine} where that of {self.machine.name} ({self.machine:d}) was wanted")
+            raise StateError(
+                f"state of machine {machine} where that of {self.machine.name} ({self.machine:d}) was wanted"
+            )
         if length != len(snapshot) or checksum != zlib.crc32(snapshot):
             raise StateError(f"state of {self.machine.name} is damaged: {len(snapshot)} bytes, {length} were written")
         if spec != _SPEC:

@@ -1,0 +1,70 @@
+"""The session that drills play: two channels, a crash in one of them, the same frames every time.
+
+Invariant: it is shorter than the minute after which the market of all channels is judged together. Two channels that come back
+from a disturbance at different times would be judged in another order there; alone, each is exact. One feed per channel, so a
+frame's place within its channel never depends on the other.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+import numpy as np
+
+from feeds.blocks import EventBlock
+from feeds.framing import frames_of
+from feeds.simulator.session import simulate
+from schemas.frames import Frame
+from schemas.units import NS_PER_S
+
+SCENARIO: Final = "drill"
+SEED: Final = 7
+CALM_SEED: Final = 11
+CALM_CHANNEL: Final = "SIM-2"
+CALM_IDS_FROM: Final = 100
+"""Instruments of the calm channel are those of the first, renumbered: reference data knows them not, and the gate blocks them."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tape:
+    """Frames of all channels in order of event time.
+
+    Attributes:
+        frames: The frames.
+        start_ns: First event time.
+        end_ns: Event time that every channel reaches.
+        channels: Names of the channels.
+    """
+
+    frames: list[Frame]
+    start_ns: int
+    end_ns: int
+    channels: tuple[str, ...]
+
+    def at(self, part: float) -> int:
+        """Return the event time at which ``part`` of the session is over."""
+        return self.start_ns + int((self.end_ns - self.start_ns) * part)
+
+
+@cache
+def drill_tape(seed: int = SEED) -> Tape:
+    """Return the session; equal seeds give equal frames."""
+    crash = simulate(SCENARIO, seed)
+    plan = crash.scenario
+    seconds = (plan.end_ns - plan.start_ns) / NS_PER_S
+    calm = simulate("calm", seed + CALM_SEED, duration_s=seconds)
+    blocks = {plan.channel_id: crash.block, CALM_CHANNEL: _moved(calm.block, plan.start_ns - calm.scenario.start_ns)}
+    frames = [
+        frame
+        for channel_id, block in blocks.items()
+        for frame in frames_of([block], channel_id, start_ns=plan.start_ns, end_ns=plan.end_ns)
+    ]
+    frames.sort(key=lambda frame: frame.ts_last_ns)  # stable: those of a channel keep their order
+    return Tape(frames, plan.start_ns, plan.end_ns, tuple(blocks))
+
+
+def _moved(block: EventBlock, by_ns: int) -> EventBlock:
+    columns = dict(block.columns)
+    columns["ts_event_ns"] = columns["ts_event_ns"] + by_ns
+    columns["instrument_id"] = (columns["instrument_id"] + CALM_IDS_FROM).astype(np.uint32)
+    return EventBlock(columns)
