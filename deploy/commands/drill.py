@@ -5,13 +5,13 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 
 from deploy.commands.shared_options import plain_errors
 from deploy.drills.report import DrillError, Report, Tell
-from deploy.drills.world import World
+from deploy.drills.world import ENGINES, World
 
 NAMES: Final = ("upgrade", "rescale", "kill", "bluegreen", "rollback", "overload")
 
@@ -32,9 +32,8 @@ def command(name: str, *, as_json: bool, out: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     module = importlib.import_module(f"deploy.drills.{name}")
     drill: Callable[[World, Tell], Report] = getattr(module, f"drill_{name}")
-    arguments: dict[str, Any] = getattr(module, "WORLD", {})
     try:
-        with World(folder, tell=_tell, **arguments) as world:
+        with World(folder, getattr(module, "EXTENT", ENGINES), tell=_tell) as world:
             report = drill(world, _tell)
     except DrillError as error:
         raise click.ClickException(f"drill {name}: {error} (logs in {folder / 'logs'})") from error

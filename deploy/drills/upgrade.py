@@ -14,7 +14,8 @@ from deploy.drills.outputs import compare
 from deploy.drills.report import Report, Tell
 from deploy.drills.world import World
 
-PART: Final = 0.6
+BEFORE: Final = 0.5
+MEANWHILE: Final = 0.8
 SEALED: Final = b"TGDSTATE"
 
 
@@ -26,15 +27,17 @@ def drill_upgrade(world: World, tell: Tell) -> Report:
     with world.run() as run:
         with report.step("version 1 of the state submitted"):
             jobs = run.deploy(state_version=1)
-        run.play()
-        with report.step(f"{PART:.0%} of the session played"):
-            run.wait_played(PART)
+        run.play(BEFORE)
+        with report.step(f"{BEFORE:.0%} of the session played"):
+            run.wait_told()
+        since = run.now()
         with report.step("both jobs stopped with savepoints"):
-            before, since = run.stop(jobs), run.now()
-        with report.step("new version submitted from the savepoints, epoch raised"):
+            before = run.stop(jobs)
+        run.play(MEANWHILE)
+        with report.step("new version submitted from the savepoints, epoch raised, while the feed goes on"):
             jobs = run.deploy(before)
         with report.step("state migrated, new states"):
-            report.recovery_s["upgrade"] = run.wait_new(since)
+            report.recovery_s["jobs stopped"] = run.wait_new(since)
         with report.step("the rest of the session"):
             run.finish()
         with report.step("stopped with savepoints again"):

@@ -8,6 +8,7 @@ import contextlib
 import json
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +20,7 @@ from confluent_kafka.admin import AdminClient
 from deploy.drills.outputs import TOPICS, Outputs
 from deploy.drills.report import DrillError
 from deploy.drills.tape import Tape, drill_tape
+from deploy.local.console import PLAIN_FILE
 from deploy.local.flink import FlinkCluster
 from deploy.local.processes import kill
 from deploy.local.savepoints import cancel, stop_with_savepoint
@@ -27,14 +29,20 @@ from deploy.observe import Tail
 from feeds.producer import FrameProducer
 from schemas import topics
 from schemas.frames import ChannelFrame
+from schemas.units import TICK_NS
 
 JOBS: Final = ("compute_features", "score_risk")
 SETTINGS: Final = {"state_heartbeat_ms": 100, "checkpoint_interval_ms": 1_000, "restart_delay_ms": 200}
 """A state for each tick, so that all of them are compared; restarts at the pace of a drill."""
 
+ENGINES: Final = Extent(jobs=(), processes=(), taskmanagers=len(JOBS), partitions=2, survives_jobmanager=True)
+"""What every drill needs."""
+
 SPEED: Final = 4.0
 WAIT_S: Final = 90.0
 POLL_S: Final = 0.05
+FAILURE_CHARACTERS: Final = 1_500
+"""Of a stack trace; the cause is at its end."""
 
 Tell = Callable[[str], None]
 
@@ -42,13 +50,10 @@ Tell = Callable[[str], None]
 class World:
     """Engines for drills; a context that leaves nothing running."""
 
-    def __init__(
-        self, folder: Path, *, slots: int = len(JOBS), processes: tuple[str, ...] = (), tell: Tell = lambda _line: None
-    ) -> None:
-        extent = Extent(jobs=(), processes=processes, taskmanagers=slots, partitions=2, survives_jobmanager=True)
+    def __init__(self, folder: Path, extent: Extent = ENGINES, *, tell: Tell = lambda _line: None) -> None:
         self.stack = Stack(folder, extent=extent, tell=tell)
         self.tape: Tape = drill_tape()
-        self._slots = slots
+        self._slots = extent.taskmanagers or 0
         self._epoch = 0
         self._undisturbed: Outputs | None = None
 
@@ -66,6 +71,11 @@ class World:
     def flink(self) -> FlinkCluster:
         """Return the cluster."""
         return self.stack.flink
+
+    @property
+    def epoch(self) -> int:
+        """Return the newest epoch."""
+        return self._epoch
 
     def next_epoch(self) -> int:
         """Return an epoch above all before it."""
@@ -92,6 +102,30 @@ class World:
             raise DrillError(f"there is no process {name}")
         kill(process)
 
+    def failure(self, job_id: str) -> str:
+        """Return what a job failed with last, empty when it has not."""
+        found = self.flink.get(f"/jobs/{job_id}/exceptions")["exceptionHistory"]["entries"]
+        return str(found[0]["stacktrace"])[-FAILURE_CHARACTERS:] if found else ""
+
+    def busy_subtasks(self, job_id: str, operator: str) -> int:
+        """Return how many subtasks of the operator have read anything."""
+        vertices = self.flink.get(f"/jobs/{job_id}")["vertices"]
+        vertex = next(one["id"] for one in vertices if operator in one["name"] and "Source" not in one["name"])
+        subtasks = self.flink.get(f"/jobs/{job_id}/vertices/{vertex}")["subtasks"]
+        return sum(one["metrics"]["read-records"] > 0 for one in subtasks)
+
+    def ask_api(self, path: str) -> Any:
+        """Return the API's answer to a viewer.
+
+        Raises:
+            OSError: It does not answer (yet).
+        """
+        layout, tokens = self.stack.layout, json.loads((self.stack.state / PLAIN_FILE).read_text())
+        headers = {"Authorization": f"Bearer {tokens['viewer']}"}
+        request = urllib.request.Request(f"http://127.0.0.1:{layout.ports['api']}{path}", headers=headers)  # noqa: S310
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - our own http address
+            return json.load(answer)
+
     @contextlib.contextmanager
     def run(self) -> Iterator["Run"]:
         """Give a run, and end its jobs, feed and reader behind it."""
@@ -107,7 +141,6 @@ class World:
         if self._undisturbed is None:
             with self.run() as run:
                 run.deploy()
-                run.play()
                 run.finish()
                 self._undisturbed = run.outputs
         return self._undisturbed
@@ -141,7 +174,7 @@ class Run:
         self._stopping = threading.Event()
         self._paused = threading.Event()
         self._failures: list[BaseException] = []
-        self._reached_ns = 0
+        self._next, self._target_ns = 0, world.tape.start_ns
         self._feed: threading.Thread | None = None
         servers = world.stack.layout.bootstrap_servers
         self._open = contextlib.ExitStack()
@@ -149,11 +182,14 @@ class Run:
         self._reader = threading.Thread(target=self._guarded, args=(self._read,), daemon=True)
         self._reader.start()
 
-    def deploy(self, savepoints: Mapping[str, str] | None = None, **changes: Any) -> dict[str, str]:
+    def deploy(
+        self, savepoints: Mapping[str, str] | None = None, *, wait: bool = True, **changes: Any
+    ) -> dict[str, str]:
         """Submit both jobs, or those with a savepoint, under a new epoch; return their ids.
 
         Args:
             savepoints: Job to savepoint.
+            wait: For their tasks to run.
             changes: Of the jobs' settings.
         """
         stack = self._world.stack
@@ -164,7 +200,7 @@ class Run:
         ]
         path.write_text("\n".join([*plain, *(f"{key} = {json.dumps(value)}" for key, value in values.items())]) + "\n")
         names = tuple(savepoints or JOBS)
-        stack.submit_jobs(names, settings=path, savepoints=savepoints)
+        stack.submit_jobs(names, settings=path, savepoints=savepoints, wait=wait)
         known = stack.flink.jobs()
         return {name: str(known[name]["jid"]) for name in names}
 
@@ -174,26 +210,32 @@ class Run:
         ordered = [name for name in JOBS if name in jobs]
         return {name: stop_with_savepoint(self._world.flink, jobs[name], folder) for name in ordered}
 
-    def play(self, *, speed: float | None = SPEED) -> None:
-        """Feed the whole session, beginning now, in a thread of its own."""
+    def play(self, part: float = 1.0, *, speed: float | None = SPEED) -> None:
+        """Feed the session up to ``part`` of it, from where it stands, in a thread of its own; return at once."""
+        self._fed()
+        until_ns, frames = self.tape.at(part), self.tape.frames
+        stop = next((n for n, one in enumerate(frames) if one.ts_last_ns > until_ns), len(frames))
+        chosen, self._next = frames[self._next : stop], max(stop, self._next)
+        self._target_ns = chosen[-1].ts_last_ns if chosen else self._target_ns
         feed = FrameProducer(self._world.stack.layout.bootstrap_servers)
 
-        def note(frame: ChannelFrame, _due_ns: int) -> None:
-            self._reached_ns = frame.ts_last_ns
+        def note(_frame: ChannelFrame, _due_ns: int) -> None:
             if self._stopping.is_set():
                 raise DrillError("the run ended before its session")
 
         def replay() -> None:
-            feed.replay(self.tape.frames, speed=speed, on_sent=note)
+            feed.replay(chosen, speed=speed, on_sent=note)
 
         self._feed = threading.Thread(target=self._guarded, args=(replay,), daemon=True)
         self._feed.start()
 
-    def wait_played(self, part: float) -> None:
-        """Wait until so much of the session was fed, and half a second of its states has come."""
-        until_ns = self.tape.at(part)
-        self.wait("the feed", lambda: self._reached_ns >= until_ns)
-        self.wait("the states", lambda: self.outputs.state_ns >= until_ns - 500_000_000)
+    def wait_told(self) -> None:
+        """Wait until what was asked of the feed is in Kafka, and the state of its last tick has come."""
+        self._fed()
+        self.wait("states of all that was fed", lambda: self.outputs.state_ns >= self._target_ns - TICK_NS)
+
+    def _fed(self) -> None:
+        self.wait("the feed", lambda: self._feed is None or not self._feed.is_alive())
 
     @staticmethod
     def now() -> float:
@@ -211,8 +253,9 @@ class Run:
         return round((came() or since) - since, 2)
 
     def finish(self) -> None:
-        """Wait until the session was fed and every tick and state of it is there."""
-        self.wait("the feed's end", lambda: self._feed is not None and not self._feed.is_alive())
+        """Feed what is left, and wait until every tick and state of the session is there."""
+        self.play()
+        self.wait_told()
         self.wait("the last tick", lambda: self.outputs.complete(self.tape.channels, self.tape.end_ns))
         self.wait("the last state", lambda: self.outputs.state_ns >= self.tape.end_ns)
         self._settle()

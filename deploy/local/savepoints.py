@@ -18,7 +18,23 @@ def stop_with_savepoint(cluster: FlinkCluster, job_id: str, folder: Path) -> str
         OSError: Nobody answers.
     """
     asked = {"targetDirectory": f"file://{folder}", "drain": False, "formatType": "CANONICAL"}
-    request_id = cluster.ask("POST", f"/jobs/{job_id}/stop", asked)["request-id"]
+    location = _awaited(cluster, job_id, cluster.ask("POST", f"/jobs/{job_id}/stop", asked)["request-id"])
+    wait_ended(cluster, job_id)
+    return location
+
+
+def savepoint(cluster: FlinkCluster, job_id: str, folder: Path) -> str:
+    """Take a savepoint of a job that goes on, in ``folder``, and return where it lies.
+
+    Raises:
+        FlinkError: There is no savepoint.
+        OSError: Nobody answers.
+    """
+    asked = {"target-directory": f"file://{folder}", "cancel-job": False, "formatType": "CANONICAL"}
+    return _awaited(cluster, job_id, cluster.ask("POST", f"/jobs/{job_id}/savepoints", asked)["request-id"])
+
+
+def _awaited(cluster: FlinkCluster, job_id: str, request_id: str) -> str:
     deadline = time.monotonic() + TIMEOUT_S
     while True:
         answer = cluster.get(f"/jobs/{job_id}/savepoints/{request_id}")
@@ -31,7 +47,6 @@ def stop_with_savepoint(cluster: FlinkCluster, job_id: str, folder: Path) -> str
     if location is None:
         cause = str(answer["operation"].get("failure-cause", {}).get("stack-trace", "no reason given"))
         raise FlinkError(f"job {job_id}: no savepoint: {cause[-2000:]}")
-    wait_ended(cluster, job_id)
     return str(location)
 
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -77,6 +77,7 @@ class Extent:
         processes: Of ``PROCESSES``.
         taskmanagers: ``None`` = as many as the jobs need.
         partitions: Of each topic; ``None`` = the jobs' parallelism.
+        settings: Of our own processes, by name, beside the usual ones.
         survives_jobmanager: With a ZooKeeper, so that a JobManager that was killed and started again goes on.
     """
 
@@ -84,6 +85,7 @@ class Extent:
     processes: tuple[str, ...] = tuple(PROCESSES)
     taskmanagers: int | None = None
     partitions: int | None = None
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     survives_jobmanager: bool = False
 
 
@@ -221,6 +223,7 @@ class Stack:
         *,
         settings: Path | None = None,
         savepoints: Mapping[str, str] | None = None,
+        wait: bool = True,
     ) -> None:
         """Submit jobs and wait until every task runs.
 
@@ -228,6 +231,7 @@ class Stack:
             jobs: Names; those of the stack's extent when ``None``.
             settings: Settings file; the stack's own when ``None``.
             savepoints: Where a job starts from, by name.
+            wait: For tasks to run; without, the jobs are accepted, no more.
 
         Raises:
             StackError: The client failed; the message ends with its output.
@@ -244,7 +248,7 @@ class Stack:
             output, _ = client.communicate()
         if client.returncode != 0:
             raise StackError(f"the jobs were not accepted:\n{output[-3000:]}")
-        for job in names:
+        for job in names if wait else ():
             self.wait_running(job)
 
     def wait_running(self, job: str) -> None:
@@ -293,9 +297,10 @@ class Stack:
         if "ttl_ms" in overrides:
             api["ttl_ms"] = overrides["ttl_ms"]
         for name, values in (("jobs", jobs), ("gate", gate), ("history", history), ("api", api)):
+            merged = {**values, **self.extent.settings.get(name, {})}
             path = self.settings_path(name)
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items()))
+            path.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in merged.items()))
 
     def _publish_grants(self, layout: Layout) -> None:
         producer = confluent_kafka.Producer({"bootstrap.servers": layout.bootstrap_servers, "log_level": 2})
