@@ -5,7 +5,7 @@ from a disturbance at different times would be judged in another order there; al
 frame's place within its channel never depends on the other.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Final
 
@@ -22,6 +22,7 @@ SEED: Final = 7
 CALM_SEED: Final = 11
 CALM_CHANNEL: Final = "SIM-2"
 CALM_IDS_FROM: Final = 100
+COPIES_MAX: Final = 256
 """Instruments of the calm channel are those of the first, renumbered: reference data knows them not, and the gate blocks them."""
 
 
@@ -68,3 +69,45 @@ def _moved(block: EventBlock, by_ns: int) -> EventBlock:
     columns["ts_event_ns"] = columns["ts_event_ns"] + by_ns
     columns["instrument_id"] = (columns["instrument_id"] + CALM_IDS_FROM).astype(np.uint32)
     return EventBlock(columns)
+
+
+def copies_of(
+    tape: Tape, count: int, *, seconds: float, name: str, start_ns: int | None = None, first_id: int = 10_000
+) -> list[Frame]:
+    """Return channels ``NAME-0`` ... that all play the calm channel from its start, in order of event time.
+
+    Args:
+        tape: Where the calm channel comes from.
+        count: Channels; a single one is called ``name`` itself.
+        seconds: Length.
+        name: Of the channels; instruments of equal numbers of other names would be the same ones.
+        start_ns: Event time of the start; that of the tape when ``None``.
+        first_id: Number before the first instrument.
+    """
+    calm = simulate("calm", SEED + CALM_SEED, duration_s=seconds)
+    begin_ns = tape.start_ns if start_ns is None else start_ns
+    block, width = calm.block, max(one.id for one in calm.scenario.instruments)
+    salt = first_id + (sum(name.encode()) * COPIES_MAX * width if first_id else 0)
+    frames: list[Frame] = []
+    for number in range(count):
+        columns = dict(block.columns)
+        columns["ts_event_ns"] = columns["ts_event_ns"] + (begin_ns - calm.scenario.start_ns)
+        columns["instrument_id"] = (columns["instrument_id"] + salt + number * width).astype(np.uint32)
+        channel_id = name if count == 1 else f"{name}-{number}"
+        end_ns = begin_ns + int(seconds * NS_PER_S)
+        frames += frames_of([EventBlock(columns)], channel_id, start_ns=begin_ns, end_ns=end_ns)
+    frames.sort(key=lambda frame: frame.ts_last_ns)
+    return frames
+
+
+def moved(frames: list[Frame], by_ns: int) -> list[Frame]:
+    """Return frames with all their times later by ``by_ns``; ticks keep their place where that is whole ticks."""
+    return [
+        replace(
+            frame,
+            ts_first_ns=frame.ts_first_ns + by_ns,
+            ts_last_ns=frame.ts_last_ns + by_ns,
+            columns={**frame.columns, "ts_event_ns": frame.columns["ts_event_ns"] + by_ns},
+        )
+        for frame in frames
+    ]

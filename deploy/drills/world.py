@@ -28,7 +28,7 @@ from deploy.local.stack import Extent, Stack
 from deploy.observe import Tail
 from feeds.producer import FrameProducer
 from schemas import topics
-from schemas.frames import ChannelFrame
+from schemas.frames import ChannelFrame, Frame
 from schemas.units import TICK_NS
 
 JOBS: Final = ("compute_features", "score_risk")
@@ -39,7 +39,7 @@ ENGINES: Final = Extent(jobs=(), processes=(), taskmanagers=len(JOBS), partition
 """What every drill needs."""
 
 SPEED: Final = 4.0
-WAIT_S: Final = 90.0
+WAIT_S: Final = 180.0
 POLL_S: Final = 0.05
 FAILURE_CHARACTERS: Final = 1_500
 """Of a stack trace; the cause is at its end."""
@@ -122,7 +122,7 @@ class World:
         """
         layout, tokens = self.stack.layout, json.loads((self.stack.state / PLAIN_FILE).read_text())
         headers = {"Authorization": f"Bearer {tokens['viewer']}"}
-        request = urllib.request.Request(f"http://127.0.0.1:{layout.ports['api']}{path}", headers=headers)  # noqa: S310
+        request = urllib.request.Request(f"http://127.0.0.1:{layout.ports['api']}{path}", headers=headers)
         with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - our own http address
             return json.load(answer)
 
@@ -212,29 +212,34 @@ class Run:
 
     def play(self, part: float = 1.0, *, speed: float | None = SPEED) -> None:
         """Feed the session up to ``part`` of it, from where it stands, in a thread of its own; return at once."""
-        self._fed()
+        self.wait_fed()
         until_ns, frames = self.tape.at(part), self.tape.frames
         stop = next((n for n, one in enumerate(frames) if one.ts_last_ns > until_ns), len(frames))
         chosen, self._next = frames[self._next : stop], max(stop, self._next)
         self._target_ns = chosen[-1].ts_last_ns if chosen else self._target_ns
-        feed = FrameProducer(self._world.stack.layout.bootstrap_servers)
+        self.feed(chosen, speed=speed)
+
+    def feed(self, frames: list[Frame], *, speed: float | None, start_monotonic_ns: int | None = None) -> None:
+        """Feed any frames as :class:`FrameProducer` does, in a thread of its own; return at once."""
+        producer = FrameProducer(self._world.stack.layout.bootstrap_servers)
 
         def note(_frame: ChannelFrame, _due_ns: int) -> None:
             if self._stopping.is_set():
                 raise DrillError("the run ended before its session")
 
         def replay() -> None:
-            feed.replay(chosen, speed=speed, on_sent=note)
+            producer.replay(frames, speed=speed, start_monotonic_ns=start_monotonic_ns, on_sent=note)
 
         self._feed = threading.Thread(target=self._guarded, args=(replay,), daemon=True)
         self._feed.start()
 
     def wait_told(self) -> None:
         """Wait until what was asked of the feed is in Kafka, and the state of its last tick has come."""
-        self._fed()
+        self.wait_fed()
         self.wait("states of all that was fed", lambda: self.outputs.state_ns >= self._target_ns - TICK_NS)
 
-    def _fed(self) -> None:
+    def wait_fed(self) -> None:
+        """Wait until what was asked of the feed is in Kafka."""
         self.wait("the feed", lambda: self._feed is None or not self._feed.is_alive())
 
     @staticmethod
@@ -258,7 +263,7 @@ class Run:
         self.wait_told()
         self.wait("the last tick", lambda: self.outputs.complete(self.tape.channels, self.tape.end_ns))
         self.wait("the last state", lambda: self.outputs.state_ns >= self.tape.end_ns)
-        self._settle()
+        self.settle()
 
     def wait(self, what: str, ready: Callable[[], bool]) -> None:
         """Wait for something.

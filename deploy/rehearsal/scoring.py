@@ -47,17 +47,18 @@ class Scoring:
     Args:
         model_dir: Model folder.
         epoch: Deployment epoch.
+        heartbeat_ns: A state at least so often, in event time.
 
     Raises:
         ModelError: The folder cannot be used.
     """
 
-    def __init__(self, model_dir: Path, *, epoch: int) -> None:
+    def __init__(self, model_dir: Path, *, epoch: int, heartbeat_ns: int = NS_PER_S) -> None:
         self._shelf, self._epoch = ModelShelf(model_dir), epoch
         model = self._shelf(self._shelf.first)
         self._networks = OpenNetworks(self._open)
         self._scaling = TickScaling(self._shelf, epoch=epoch)
-        settings = TrackerSettings(epoch, NS_PER_S)
+        settings = TrackerSettings(epoch, heartbeat_ns)
         self._serving = RiskScoring(self._shelf, settings)
         watching = network_alone(model)
         self._watching = None if watching is None else RiskScoring(lambda _: watching, settings)
