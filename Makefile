@@ -16,7 +16,7 @@ PEERS_WITHOUT := pyside6 pyside6-addons pyside6-essentials shiboken6 pyqtgraph q
 KUSTOMIZE_VERSION := v5.7.1
 NATIVE   := $(wildcard features/native/*.[ch] gate/native/*.h gate/native/*/*.[ch])
 
-.PHONY: demo test check unit integration fuzz bench bench-peers serving-env embed model results locks jars kustomize k8s-apiserver setup train-setup clean help
+.PHONY: demo test check unit integration fuzz bench bench-peers serving-env embed soak model results locks jars kustomize k8s-apiserver setup train-setup clean help
 
 help:  ## list the commands
 	grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -66,6 +66,10 @@ $(EMBED)/libtidegate_gate.a: $(CORE:gate/native/%.c=$(EMBED)/%.o)
 
 $(EMBED)/embed: gate/native/example/embed.c $(EMBED)/libtidegate_gate.a
 	$(CC) -std=c11 -O3 -Wall -Wextra -Werror -Igate/native $^ -o $@
+
+SOAK_MINUTES ?= 30
+soak: $(STAMPS)/build $(STAMPS)/jars  ## a whole stack under a steady load for SOAK_MINUTES; fails where memory or handles grow; JSON last
+	nice -n 10 $(TIDEGATE) drill soak --minutes $(SOAK_MINUTES) --json
 
 model: $(STAMPS)/dev $(STAMPS)/build  ## rebuild the committed default model from its seed
 	$(PY) -m deploy.build_default_model --seed 7

@@ -27,7 +27,7 @@ COMMANDS: Final = {
     "api": "Serve REST, events and the console.",
     "token": "Make a token for somebody.",
     "console-pictures": "Take pictures of the console for the documents.",
-    "drill": "Upgrade, rescale, kill, overload a deployment of its own; prove that nothing is lost.",
+    "drill": "Upgrade, rescale, kill or overload a deployment of its own, and compare.",
     "verify": "Prove a property of the running system.",
     "replay-decision": "Rebuild one decision from history and compare it.",
     "compliance": "Run the tests behind each requirement of regulators.",

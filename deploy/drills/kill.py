@@ -38,7 +38,11 @@ def drill_kill(world: World, tell: Tell) -> Report:
     report = Report("kill", tell)
     with report.step("undisturbed run of the session"):
         wanted = world.undisturbed()
-    kills = {"taskmanagers": _taskmanagers, "jobmanager": _jobmanager, "broker": _broker}
+    kills: dict[str, Callable[[World, Report], None]] = {
+        "taskmanagers": _taskmanagers,
+        "jobmanager": _jobmanager,
+        "broker": _broker,
+    }
     kills |= {name: _process(name) for name in world.stack.extent.processes}
     with world.run() as run:
         with report.step("submitted"):
@@ -108,7 +112,7 @@ def _process(name: str) -> Callable[[World, Report], None]:
 def _is_stale(desk: Desk, instrument_id: int) -> bool:
     row, now_ns = desk.row(instrument_id), time.monotonic_ns()
     table = desk.gate.table
-    is_silent = now_ns - table.writer_heartbeat_ns() > table.heartbeat_ttl_ns
+    is_silent = now_ns - table.writer_heartbeat_ns > table.heartbeat_ttl_ns
     return row is None or row.stale or is_silent or row.valid_until_ns <= now_ns
 
 

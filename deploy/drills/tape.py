@@ -54,7 +54,10 @@ def drill_tape(seed: int = SEED) -> Tape:
     plan = crash.scenario
     seconds = (plan.end_ns - plan.start_ns) / NS_PER_S
     calm = simulate("calm", seed + CALM_SEED, duration_s=seconds)
-    blocks = {plan.channel_id: crash.block, CALM_CHANNEL: _moved(calm.block, plan.start_ns - calm.scenario.start_ns)}
+    blocks = {
+        plan.channel_id: crash.block,
+        CALM_CHANNEL: _renumbered(calm.block, later_ns=plan.start_ns - calm.scenario.start_ns, ids_from=CALM_IDS_FROM),
+    }
     frames = [
         frame
         for channel_id, block in blocks.items()
@@ -64,10 +67,11 @@ def drill_tape(seed: int = SEED) -> Tape:
     return Tape(frames, plan.start_ns, plan.end_ns, tuple(blocks))
 
 
-def _moved(block: EventBlock, by_ns: int) -> EventBlock:
+def _renumbered(block: EventBlock, *, later_ns: int, ids_from: int) -> EventBlock:
+    """Return a block of the same events at other times, of other instruments."""
     columns = dict(block.columns)
-    columns["ts_event_ns"] = columns["ts_event_ns"] + by_ns
-    columns["instrument_id"] = (columns["instrument_id"] + CALM_IDS_FROM).astype(np.uint32)
+    columns["ts_event_ns"] = np.asarray(columns["ts_event_ns"], np.int64) + later_ns
+    columns["instrument_id"] = (np.asarray(columns["instrument_id"], np.int64) + ids_from).astype(np.uint32)
     return EventBlock(columns)
 
 
@@ -90,12 +94,10 @@ def copies_of(
     salt = first_id + (sum(name.encode()) * COPIES_MAX * width if first_id else 0)
     frames: list[Frame] = []
     for number in range(count):
-        columns = dict(block.columns)
-        columns["ts_event_ns"] = columns["ts_event_ns"] + (begin_ns - calm.scenario.start_ns)
-        columns["instrument_id"] = (columns["instrument_id"] + salt + number * width).astype(np.uint32)
+        own = _renumbered(block, later_ns=begin_ns - calm.scenario.start_ns, ids_from=salt + number * width)
         channel_id = name if count == 1 else f"{name}-{number}"
         end_ns = begin_ns + int(seconds * NS_PER_S)
-        frames += frames_of([EventBlock(columns)], channel_id, start_ns=begin_ns, end_ns=end_ns)
+        frames += frames_of([own], channel_id, start_ns=begin_ns, end_ns=end_ns)
     frames.sort(key=lambda frame: frame.ts_last_ns)
     return frames
 
@@ -107,7 +109,7 @@ def moved(frames: list[Frame], by_ns: int) -> list[Frame]:
             frame,
             ts_first_ns=frame.ts_first_ns + by_ns,
             ts_last_ns=frame.ts_last_ns + by_ns,
-            columns={**frame.columns, "ts_event_ns": frame.columns["ts_event_ns"] + by_ns},
+            columns={**frame.columns, "ts_event_ns": np.asarray(frame.columns["ts_event_ns"], np.int64) + by_ns},
         )
         for frame in frames
     ]

@@ -291,7 +291,7 @@ class Run:
                 thread.join(WAIT_S)
         self._open.close()
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """Wait until nothing more is said: the last states of all members, and repeats that are on their way."""
         while True:
             before = sum(len(said.values) + said.repeats for said in (self.outputs.ticks, self.outputs.states))
