@@ -16,7 +16,8 @@ PEERS_WITHOUT := pyside6 pyside6-addons pyside6-essentials shiboken6 pyqtgraph q
 KUSTOMIZE_VERSION := v5.7.1
 NATIVE   := $(wildcard features/native/*.[ch] gate/native/*.h gate/native/*/*.[ch])
 
-.PHONY: demo test check unit integration fuzz bench bench-peers serving-env embed soak model results locks jars kustomize k8s-apiserver setup train-setup clean help
+.PHONY: demo test check unit integration fuzz bench bench-peers drills soak
+.PHONY: setup train-setup jars locks kustomize k8s-apiserver serving-env embed model results clean help
 
 help:  ## list the commands
 	grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -66,6 +67,9 @@ $(EMBED)/libtidegate_gate.a: $(CORE:gate/native/%.c=$(EMBED)/%.o)
 
 $(EMBED)/embed: gate/native/example/embed.c $(EMBED)/libtidegate_gate.a
 	$(CC) -std=c11 -O3 -Wall -Wextra -Werror -Igate/native $^ -o $@
+
+drills: $(STAMPS)/dev $(STAMPS)/build $(STAMPS)/jars  ## the drills that are too long for `make test` (docs/drills.md)
+	$(PY) -m pytest -m drill
 
 SOAK_MINUTES ?= 30
 soak: $(STAMPS)/build $(STAMPS)/jars  ## a whole stack under a steady load for SOAK_MINUTES; fails where memory or handles grow; JSON last

@@ -16,7 +16,7 @@ from typing import Any, Final
 from deploy.desk import FOLDER, Desk
 from deploy.drills.outputs import Compared, Outputs, Said, compare
 from deploy.drills.report import DrillError, Report, Tell
-from deploy.drills.tape import Tape, copies_of, moved
+from deploy.drills.tape import copies_of, moved
 from deploy.drills.world import ENGINES, JOBS, Run, World
 from deploy.instruments import load_instruments
 from deploy.local.flink import repository
@@ -89,7 +89,7 @@ def drill_overload(world: World, tell: Tell) -> Report:
         report.facts["channels in the burst"] = channels
         report.check("the burst is more than the jobs can do", holds=channels > rate)
         with report.step("session and burst made"):
-            living, burst = _living(world.tape), _burst(world.tape, channels)
+            living, burst = _living(), _burst(channels)
         watch, living, burst = _play(world, run, (living, burst), report=report)
         with report.step("everything published"):
             run.wait("the last ticks", lambda: _complete(run.outputs, [*living, *burst]))
@@ -104,7 +104,7 @@ def _sustainable(run: Run) -> float:
     """Return how many channels the jobs finish in real time; the first round warms them up."""
     rate = 0.0
     for number in range(2):
-        frames = copies_of(run.tape, CALIBRATED, seconds=CALIBRATED_S, name=f"RATE{number}")
+        frames = copies_of(CALIBRATED, seconds=CALIBRATED_S, name=f"RATE{number}", start_ns=run.tape.start_ns)
         run.feed(frames, speed=None)
         begun = time.monotonic()
         run.wait("the rate", lambda due=frames: _complete(run.outputs, due))  # type: ignore[misc]
@@ -114,14 +114,14 @@ def _sustainable(run: Run) -> float:
     return rate
 
 
-def _living(tape: Tape) -> list[Frame]:
+def _living() -> list[Frame]:
     """Return the calm channel under the known one's name, to the end of the drill; event time 0 is the present."""
     seconds, start_ns = WARM_S + CALM_S + BURST_S + AFTER_S, -int(WARM_S * NS_PER_S)
-    return copies_of(tape, 1, seconds=seconds, name="SIM", start_ns=start_ns, first_id=0)
+    return copies_of(1, seconds=seconds, name="SIM", start_ns=start_ns, first_id=0)
 
 
-def _burst(tape: Tape, channels: int) -> list[Frame]:
-    return copies_of(tape, channels, seconds=BURST_S, name="BURST", start_ns=int(CALM_S * NS_PER_S))
+def _burst(channels: int) -> list[Frame]:
+    return copies_of(channels, seconds=BURST_S, name="BURST", start_ns=int(CALM_S * NS_PER_S))
 
 
 def _play(

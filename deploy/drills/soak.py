@@ -150,10 +150,11 @@ def run_soak(folder: Path, minutes: float, tell: Tell) -> SoakReport:
     with _pretouched():
         layout = stack.up()
     stopping, sent = threading.Event(), {"frames": 0, "orders": 0}
+    ending = {"stopping": stopping}
     try:
         workers = [
-            threading.Thread(target=_feed, args=(layout, frames, stopping, sent), daemon=True),
-            threading.Thread(target=_trade, args=(stack, plan.start_ns, stopping, sent), daemon=True),
+            threading.Thread(target=_feed, args=(layout, frames, sent), kwargs=ending, daemon=True),
+            threading.Thread(target=_trade, args=(stack, plan.start_ns, sent), kwargs=ending, daemon=True),
         ]
         for worker in workers:
             worker.start()
@@ -185,7 +186,7 @@ def _watch(stack: Stack, report: SoakReport, tell: Tell) -> None:
         time.sleep(max(0.0, SAMPLE_S - (time.monotonic() - begun - at_s)))
 
 
-def _feed(layout: Layout, frames: list[ChannelFrame], stopping: threading.Event, sent: dict[str, int]) -> None:
+def _feed(layout: Layout, frames: list[ChannelFrame], sent: dict[str, int], *, stopping: threading.Event) -> None:
     def note(_frame: ChannelFrame, _due_ns: int) -> None:
         sent["frames"] += 1
         if stopping.is_set():
@@ -195,7 +196,7 @@ def _feed(layout: Layout, frames: list[ChannelFrame], stopping: threading.Event,
         FrameProducer(layout.bootstrap_servers).replay(frames, speed=1.0, on_sent=note)
 
 
-def _trade(stack: Stack, start_ns: int, stopping: threading.Event, sent: dict[str, int]) -> None:
+def _trade(stack: Stack, start_ns: int, sent: dict[str, int], *, stopping: threading.Event) -> None:
     """Send an order each half second, sides in turn, over the instruments that reference data knows."""
     layout, instruments, begun = stack.layout, sorted(load_instruments()), time.monotonic_ns()
     with Desk(layout.bootstrap_servers, Path(layout.table_path), stack.state / FOLDER) as desk:

@@ -75,29 +75,25 @@ def _renumbered(block: EventBlock, *, later_ns: int, ids_from: int) -> EventBloc
     return EventBlock(columns)
 
 
-def copies_of(
-    tape: Tape, count: int, *, seconds: float, name: str, start_ns: int | None = None, first_id: int = 10_000
-) -> list[Frame]:
-    """Return channels ``NAME-0`` ... that all play the calm channel from its start, in order of event time.
+def copies_of(count: int, *, seconds: float, name: str, start_ns: int, first_id: int = 10_000) -> list[Frame]:
+    """Return channels ``NAME-0`` ... that all play the calm session from its start, in order of event time.
 
     Args:
-        tape: Where the calm channel comes from.
         count: Channels; a single one is called ``name`` itself.
         seconds: Length.
-        name: Of the channels; instruments of equal numbers of other names would be the same ones.
-        start_ns: Event time of the start; that of the tape when ``None``.
-        first_id: Number before the first instrument.
+        name: Of the channels.
+        start_ns: Event time of the start.
+        first_id: Number before the first instrument; 0 = those that reference data knows, else the name's own.
     """
     calm = simulate("calm", SEED + CALM_SEED, duration_s=seconds)
-    begin_ns = tape.start_ns if start_ns is None else start_ns
     block, width = calm.block, max(one.id for one in calm.scenario.instruments)
     salt = first_id + (sum(name.encode()) * COPIES_MAX * width if first_id else 0)
     frames: list[Frame] = []
     for number in range(count):
-        own = _renumbered(block, later_ns=begin_ns - calm.scenario.start_ns, ids_from=salt + number * width)
+        own = _renumbered(block, later_ns=start_ns - calm.scenario.start_ns, ids_from=salt + number * width)
         channel_id = name if count == 1 else f"{name}-{number}"
-        end_ns = begin_ns + int(seconds * NS_PER_S)
-        frames += frames_of([own], channel_id, start_ns=begin_ns, end_ns=end_ns)
+        end_ns = start_ns + int(seconds * NS_PER_S)
+        frames += frames_of([own], channel_id, start_ns=start_ns, end_ns=end_ns)
     frames.sort(key=lambda frame: frame.ts_last_ns)
     return frames
 

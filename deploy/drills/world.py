@@ -32,7 +32,7 @@ from schemas.frames import ChannelFrame, Frame
 from schemas.units import TICK_NS
 
 JOBS: Final = ("compute_features", "score_risk")
-SETTINGS: Final = {"state_heartbeat_ms": 100, "checkpoint_interval_ms": 1_000, "restart_delay_ms": 200}
+SETTINGS: Final = {"state_heartbeat_ms": 100, "checkpoint_interval_ms": 3_000, "restart_delay_ms": 200}
 """A state for each tick, so that all of them are compared; restarts at the pace of a drill."""
 
 ENGINES: Final = Extent(jobs=(), processes=(), taskmanagers=len(JOBS), partitions=2, survives_jobmanager=True)

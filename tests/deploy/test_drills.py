@@ -135,8 +135,7 @@ def test_session_is_the_same_every_time_and_each_channels_numbers_have_no_hole()
 
 
 def test_copies_have_channels_and_instruments_of_their_own_and_move_by_whole_ticks() -> None:
-    tape = drill_tape()
-    copies = copies_of(tape, 3, seconds=1.0, name="X", start_ns=0)
+    copies = copies_of(3, seconds=1.0, name="X", start_ns=0)
     owners: dict[int, set[str]] = {}
     for frame in copies:
         for number in set(frame.columns["instrument_id"].tolist()):

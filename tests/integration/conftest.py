@@ -19,6 +19,14 @@ JARS = Path(__file__).parents[2] / "jars" / "broker"
 START_TIMEOUT_S = 60.0
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave long drills out where nobody asked for them by their mark."""
+    if "drill" not in str(config.getoption("markexpr")):
+        long = [item for item in items if item.get_closest_marker("drill")]
+        items[:] = [item for item in items if item not in long]
+        config.hook.pytest_deselected(items=long)
+
+
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Callable[[int], int]]:
     """``broker(partitions)`` starts a broker that holds every topic and returns its port."""
