@@ -39,7 +39,7 @@ ENGINES: Final = Extent(jobs=(), processes=(), taskmanagers=len(JOBS), partition
 """What every drill needs."""
 
 SPEED: Final = 4.0
-WAIT_S: Final = 180.0
+WAIT_S: Final = 240.0
 POLL_S: Final = 0.05
 FAILURE_CHARACTERS: Final = 1_500
 """Of a stack trace; the cause is at its end."""

@@ -35,7 +35,7 @@ AFTER_THE_LOOP: Final = {"history", "api"}
 PROCESSES: Final = {"gate": "gate.sidecar", "history": "history.writer", "api": "api.server"}
 """Our own processes: name to module."""
 
-START_TIMEOUT_S: Final = 120.0
+START_TIMEOUT_S: Final = 240.0
 POLL_S: Final = 0.1
 
 Tell = Callable[[str], None]
