@@ -27,7 +27,7 @@ from deploy.instruments import load_instruments
 from deploy.local.broker import start_broker
 from deploy.local.ports import free_ports
 from deploy.local.processes import ProcessBook
-from deploy.topics import apply_topics
+from deploy.topics import TopicsSettings, apply_topics
 from schemas import codec, topics
 from schemas.records import CommandKind, FeatureCause, RiskCommand, RiskState, Tier
 from schemas.ticks import Ticks, encode_ticks
@@ -151,7 +151,7 @@ def _measured(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     try:
         start_broker(book, folder / "broker", jars=ROOT / "jars" / "broker", port=broker, controller_port=controller)
         _until(lambda: _topics(servers))
-        apply_topics(servers)
+        apply_topics(TopicsSettings(servers))
         token = issue(folder / "tokens.toml", "bench", [Role.VIEWER])
         (folder / "api.toml").write_text(
             f'bootstrap_servers = "{servers}"\nport = {port}\nstate_dir = "{folder}"\nstatus_dir = "{folder}"\n'

@@ -142,9 +142,7 @@ class Stack:
             self.flink.start(taskmanagers)
             self._wait("broker", lambda: answers(layout.ports["broker"]))
             apply_topics(
-                TopicsSettings(
-                    layout.bootstrap_servers, partitions=extent.partitions or parallelism, keep_all=True
-                )
+                TopicsSettings(layout.bootstrap_servers, partitions=extent.partitions or parallelism, keep_all=True)
             )
             self._publish_grants(layout)
             self._write_settings(layout, overrides)
