@@ -1,8 +1,9 @@
 """The form in which snapshots lie in Flink's state: sealed, so that one says what it is before anybody reads it.
 
 Version 1 was the machine's bytes alone. Version 2 puts a header before them: the machine, the epoch and the feature
-specification that they were written under, and a checksum. Both are read; which is written is a setting, so that a deployment
-that may still have to go back without a savepoint writes what the release before it can read. Invariant: what is opened is
+specification that they were written under, and a checksum; and what is inside changed for one machine
+(``jobs.machines.migrations``). Both are read; which is written is a setting, so that a deployment that may still have to go back
+without a savepoint writes what the release before it can read. Invariant: what is opened is
 exactly what was closed, by this machine, or the state is refused with words; an epoch never goes back, because every consumer
 would fence all that such a job says. *Not taken:* schema evolution by Flink, to which Python's state is bytes.
 """
@@ -14,6 +15,7 @@ from enum import IntEnum
 from typing import Final
 
 from features.spec import SPEC_HASH
+from jobs.machines.migrations import tick_scaling_to_1, tick_scaling_to_2
 
 VERSIONS: Final = (1, 2)
 NEWEST: Final = VERSIONS[-1]
@@ -55,7 +57,7 @@ class Seal:
     def close(self, snapshot: bytes) -> bytes:
         """Return a machine's bytes as they are kept."""
         if self.version == 1:
-            return snapshot
+            return tick_scaling_to_1(snapshot) if self.machine is Machine.TICK_SCALING else snapshot
         head = (_MAGIC, self.version, self.machine, self.epoch, _SPEC, zlib.crc32(snapshot), len(snapshot))
         return _HEADER.pack(*head) + snapshot
 
@@ -65,9 +67,10 @@ class Seal:
         Raises:
             StateError: Damaged, of another machine, of a version still unknown here, of another feature specification, or
                 written under a larger epoch.
+            ValueError: Of version 1, and not this machine's.
         """
         if not kept.startswith(_MAGIC):
-            return kept
+            return tick_scaling_to_2(kept) if self.machine is Machine.TICK_SCALING else kept
         if len(kept) < _HEADER.size:
             raise StateError(f"state of {self.machine.name} is cut short: {len(kept)} bytes")
         _, version, machine, epoch, spec, checksum, length = _HEADER.unpack_from(kept)

@@ -4,6 +4,7 @@
 machine's own bytes (the C kernel's, for one) ends them: it comes with a migration of its own, or a release note.
 """
 
+import json
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,21 +18,23 @@ from feeds.framing import frames_of
 from feeds.simulator.session import simulate
 from jobs.machines.channel_features import ChannelFeatures
 from jobs.machines.channel_risk import RiskScoring
+from jobs.machines.keeping import unpack
 from jobs.machines.market_risk import MarketRisk
 from jobs.machines.sealing import NEWEST, VERSIONS, Machine, Seal, StateError
 from jobs.machines.tick_scaling import TickScaling
 from models.folder import ModelShelf
 from models.inference import OpenNetworks, score_bytes
 from models.risk import TrackerSettings
-from schemas import topics
+from schemas import codec, topics
 from schemas.errors import Place
 from schemas.frames import encode_frame
+from schemas.records import CommandKind, RiskAlert, RiskCommand
 from schemas.units import NS_PER_S
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "state"
 SEAL = Seal(Machine.RISK_SCORING, epoch=3)
-KEPT_S, PLAYED_S = 14, 18
+KEPT_S, PLAYED_S, SWITCHED_S = 14, 18, 70
 EPOCH = 1
 
 
@@ -82,6 +85,43 @@ def test_state_of_version_1_goes_on_bit_for_bit_and_is_written_as_version_2() ->
     assert len(found) >= (PLAYED_S - KEPT_S) * 10
     assert found == wanted[-len(found) :]
     assert any(states for _, states in found)
+
+
+@pytest.mark.slow
+def test_switch_that_an_older_release_began_is_ended_by_this_one() -> None:
+    session = simulate("flash_crash", 7, duration_s=SWITCHED_S)
+    plan, shelf = session.scenario, ModelShelf(ROOT / "models" / "default")
+    kept = zlib.decompress((GOLDEN / "tick_scaling.switching.v1.bin.z").read_bytes())
+    command = RiskCommand(
+        "load-1", CommandKind.LOAD_MODEL, "firm", plan.start_ns + 5 * NS_PER_S, "ann", "bob", "refitted",
+        plan.start_ns + 1_000 * NS_PER_S, None, model="default", model_epoch=1,
+    )  # fmt: skip
+    seal, features = Seal(Machine.TICK_SCALING, EPOCH), ChannelFeatures("SIM", epoch=EPOCH)
+    whole = TickScaling(shelf, epoch=EPOCH)
+    migrated = TickScaling(shelf, epoch=EPOCH, snapshot=seal.open(kept))
+    applied: list[list[str]] = []
+    for frame in frames_of([session.block], "SIM", start_ns=plan.start_ns, end_ns=plan.end_ns):
+        ticks = features.apply(encode_frame(frame), Place(topics.MARKET_FRAMES)).ticks
+        if ticks is None:
+            continue
+        known = [command] if frame.ts_last_ns > plan.start_ns + 4 * NS_PER_S else []
+        wanted, found = (one.apply(ticks, Place(topics.FEATURES_TICKS), known) for one in (whole, migrated))
+        if found.viewed:  # behind what the snapshot had seen
+            assert (found.viewed, found.alerts) == (wanted.viewed, wanted.alerts)
+        if found.alerts:
+            words = [codec.decode(topics.RISK_ALERTS, raw) for _, raw in found.alerts]
+            applied.append([one.message for one in words if isinstance(one, RiskAlert)])
+    assert len(applied) == 1
+    assert "load-1 by ann and bob" in applied[0][0]
+
+
+def test_older_release_can_read_what_this_one_writes_for_it() -> None:
+    kept = zlib.decompress((GOLDEN / "tick_scaling.switching.v1.bin.z").read_bytes())
+    opened = Seal(Machine.TICK_SCALING, EPOCH).open(kept)
+    again = Seal(Machine.TICK_SCALING, EPOCH, version=1).close(opened)
+    (head, *rest), (before, *same) = unpack(again), unpack(kept)
+    assert json.loads(head) == json.loads(before)
+    assert rest == same
 
 
 @given(snapshot=st.binary(max_size=200), version=st.sampled_from(VERSIONS), epoch=st.integers(0, 2**64 - 1))
