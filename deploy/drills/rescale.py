@@ -18,6 +18,7 @@ def drill_rescale(world: World, tell: Tell) -> Report:
     report = Report("rescale", tell)
     with report.step("undisturbed run of the session"):
         wanted = world.undisturbed()
+    slots_before = world.slot_count
     with world.run() as run:
         with report.step("submitted with one TaskManager a job"):
             jobs = run.deploy()
@@ -43,4 +44,5 @@ def drill_rescale(world: World, tell: Tell) -> Report:
             run.finish()
         report.compared = compare(run.outputs, wanted)
         report.check("no dead letters", holds=run.outputs.letters == 0)
+    world.slots(slots_before)
     return report

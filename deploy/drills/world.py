@@ -82,6 +82,11 @@ class World:
         self._epoch += 1
         return self._epoch
 
+    @property
+    def slot_count(self) -> int:
+        """Return how many TaskManagers there are, one slot each."""
+        return self._slots
+
     def slots(self, count: int) -> None:
         """Start or end TaskManagers until there are ``count``, one slot each."""
         for index in range(self._slots + 1, count + 1):
