@@ -2,12 +2,14 @@
 
 Compared are the values of every tick, every risk state and every alert, by key. Only the epoch is set aside: it says which
 deployment spoke, and a drill deploys anew. Readers keep the message of the largest epoch, so does this; but a message that was
-said under two epochs, or twice under one, must have said the same.
+said under two epochs, or twice under one, must have said the same. The sidecar's own alerts are left out: it tells of silence,
+which is what a drill makes.
 """
 
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, cast
 
+from models.alerting import SOURCE
 from schemas import codec, topics
 from schemas.records import RiskAlert, RiskState
 from schemas.ticks import decode_ticks
@@ -64,6 +66,8 @@ class Outputs:
             self.state_ns = max(self.state_ns, state.tick_ns)
         else:
             alert = cast("RiskAlert", codec.decode(topic, value))
+            if alert.source != SOURCE:
+                return
             name = alert.alert_id.removesuffix(f":{alert.epoch}")
             self.alerts.take(name, codec.encode(topic, replace(alert, alert_id=name, epoch=0)), alert.epoch)
 

@@ -12,6 +12,7 @@ from deploy.drills.report import Report
 from deploy.drills.soak import GROWTH_MAX, MEASURES, Sample, growth, verdict
 from deploy.drills.tape import copies_of, drill_tape, moved
 from features.spec import FEATURE_NAMES, SPEC_HASH
+from models.alerting import SOURCE
 from schemas import codec, topics
 from schemas.records import AlertKind, RiskAlert, RiskState, Tier
 from schemas.ticks import Ticks, encode_ticks
@@ -36,7 +37,7 @@ STATE = RiskState(
     model_id="m",
     causes=(),
 )
-ALERT = RiskAlert(f"TIER:1:{T0_NS}:1", AlertKind.TIER_CHANGED, 1, T0_NS, 1, Tier.NORMAL, "words", "score_risk")
+ALERT = RiskAlert(f"TIER:1:{T0_NS}:1", AlertKind.TIER_CHANGED, 1, T0_NS, 1, Tier.NORMAL, "words", SOURCE)
 
 
 def ticks(epoch: int = 1, *, first_value: float = 1.0, tick_ns: int = T0_NS) -> bytes:
@@ -82,6 +83,12 @@ def test_same_messages_under_a_newer_epoch_are_equal_and_repeats_are_counted() -
     assert all(one.equal for one in found.values())
     assert (found["ticks"].count, found["states"].repeats) == (2, 1)
     assert again.states.epochs == {("SIM", 1, T0_NS): 2}
+
+
+def test_alert_of_the_sidecar_is_no_part_of_the_comparison() -> None:
+    silence = replace(ALERT, alert_id="EXPIRED:1", source="gate")
+    more = heard((topics.RISK_ALERTS, codec.encode(topics.RISK_ALERTS, silence)), alert(1))
+    assert compare(more, WANTED)["alerts"].equal
 
 
 @pytest.mark.parametrize(
