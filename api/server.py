@@ -32,6 +32,7 @@ from api.services import PublishError, Services, throttles_of
 from api.settings import PREFIX, ApiSettings
 from history import client
 from schemas import codec, topics
+from schemas.kafka_security import librdkafka_options
 from schemas.records import RiskCommand
 from schemas.registry import ConfluentRegistry
 from schemas.settings import describe, load_settings
@@ -52,12 +53,13 @@ SWITCH_S: Final = 0.001
 class KafkaPublisher:
     """Puts commands on ``risk.commands``."""
 
-    def __init__(self, bootstrap_servers: str, registry: ConfluentRegistry | None) -> None:
+    def __init__(self, settings: ApiSettings, registry: ConfluentRegistry | None) -> None:
         self._registry = registry
         self._lock = threading.Lock()
         self._producer = confluent_kafka.Producer(
             {
-                "bootstrap.servers": bootstrap_servers,
+                **librdkafka_options(settings),
+                "bootstrap.servers": settings.bootstrap_servers,
                 "enable.idempotence": True,
                 "delivery.timeout.ms": int(PUBLISH_S * 1_000),
                 "reconnect.backoff.max.ms": 1_000,
@@ -100,10 +102,9 @@ class Process:
         registry = ConfluentRegistry(settings.schema_registry_url) if settings.schema_registry_url else None
         view = LiveView(ttl_ms=settings.ttl_ms, registry=registry)
         self._hub = Hub(view, Journal(settings.journal_events), self._health)
-        self._feed = Feed((settings.bootstrap_servers, settings.tail_messages), view, self._hub)
+        self._feed = Feed(settings, view, self._hub)
         self._stopping = threading.Event()
         self._questions = threading.BoundedSemaphore(QUESTIONS_MAX)
-        servers = settings.bootstrap_servers
         self.services = Services(
             settings=settings,
             authenticator=TokenFile(settings.tokens_path),
@@ -113,7 +114,7 @@ class Process:
             hub=self._hub,
             proposals=ProposalStore(settings.state_dir / "proposals.db"),
             audit=AuditLog(settings.state_dir / "audit.jsonl"),
-            publisher=KafkaPublisher(servers, registry) if servers else NoPublisher(),
+            publisher=KafkaPublisher(settings, registry) if settings.bootstrap_servers else NoPublisher(),
             ask=self._ask,
             health=self._health,
         )

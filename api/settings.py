@@ -1,18 +1,19 @@
 """Settings of the API process; what would expose it by accident stops it at the start."""
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from schemas.settings import SettingsError
+from schemas.kafka_security import KafkaSecurity
+from schemas.settings import SettingsError, between, one_of
 
 PREFIX: Final = "TIDEGATE_API"
 CLOCKS: Final = ("wall", "event")
 
 
 @dataclass(frozen=True, slots=True)
-class ApiSettings:
+class ApiSettings(KafkaSecurity):
     """Settings of the API.
 
     Attributes:
@@ -43,7 +44,7 @@ class ApiSettings:
     bootstrap_servers: str = ""
     schema_registry_url: str = ""
     host: str = "127.0.0.1"
-    port: int = 8080
+    port: int = field(default=8080, metadata=between(0, 65_535))
     state_dir: Path = Path(".tidegate")
     status_dir: Path = Path(".tidegate")
     tokens_path: Path = Path(".tidegate/tokens.toml")
@@ -51,29 +52,23 @@ class ApiSettings:
     tls_cert: str = ""
     tls_key: str = ""
     behind_tls_proxy: bool = False
-    clock: str = "wall"
-    ttl_ms: int = 3_000
-    tail_messages: int = 20_000
-    journal_events: int = 20_000
-    page_max: int = 1_000
-    bulk_rows_max: int = 1_000_000
-    reads_per_s: int = 500
-    commands_per_min: int = 60
-    failures_per_min: int = 20
-    streams_max: int = 64
-    proposal_ttl_s: int = 900
+    clock: str = field(default="wall", metadata=one_of(*CLOCKS))
+    ttl_ms: int = field(default=3_000, metadata=between(1))
+    tail_messages: int = field(default=20_000, metadata=between(1))
+    journal_events: int = field(default=20_000, metadata=between(1))
+    page_max: int = field(default=1_000, metadata=between(1))
+    bulk_rows_max: int = field(default=1_000_000, metadata=between(1))
+    reads_per_s: int = field(default=500, metadata=between(1))
+    commands_per_min: int = field(default=60, metadata=between(1))
+    failures_per_min: int = field(default=20, metadata=between(1))
+    streams_max: int = field(default=64, metadata=between(1))
+    proposal_ttl_s: int = field(default=900, metadata=between(1))
 
     def __post_init__(self) -> None:
         """Refuse what no run can use, and tokens in the clear on a network."""
-        if self.clock not in CLOCKS:
-            raise SettingsError(f"clock: {self.clock!r} is none of {', '.join(CLOCKS)}")
+        KafkaSecurity.__post_init__(self)
         if bool(self.tls_cert) != bool(self.tls_key):
             raise SettingsError("tls_cert and tls_key: one without the other")
-        positive = ("ttl_ms", "tail_messages", "journal_events", "page_max", "bulk_rows_max", "reads_per_s",
-                    "commands_per_min", "failures_per_min", "streams_max", "proposal_ttl_s")  # fmt: skip
-        for name in positive:
-            if getattr(self, name) <= 0:
-                raise SettingsError(f"{name}: must be above 0")
         if not (self.tls_cert or self.behind_tls_proxy or _is_loopback(self.host)):
             raise SettingsError(
                 f"host: {self.host} without tls_cert would send tokens in the clear; behind_tls_proxy says it is meant"

@@ -10,6 +10,7 @@ COMMANDS: Final = {
     "down": "End exactly what `up` started.",
     "status": "Show what runs.",
     "topics": "Create the topics of a deployment.",
+    "settings": "Show, explain and check the settings of a process.",
     "demo": "Run a flash crash through the whole loop and check it.",
     "replay": "Replay recorded data into the running stack.",
     "simulate": "Simulate a scenario into the running stack.",

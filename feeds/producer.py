@@ -11,6 +11,7 @@ import confluent_kafka
 
 from schemas import topics
 from schemas.frames import ChannelFrame, SignalFrame, encode_frame
+from schemas.kafka_security import KafkaSecurity, librdkafka_options
 
 SPIN_S = 0.0002
 """Sleep is coarse; the last part of a wait is spent polling."""
@@ -33,12 +34,18 @@ class Sent:
 
 
 class FrameProducer:
-    """A producer of frames."""
+    """A producer of frames.
 
-    def __init__(self, bootstrap_servers: str) -> None:
+    Args:
+        bootstrap_servers: Kafka.
+        security: How this process proves who it is; ``None`` = plain text.
+    """
+
+    def __init__(self, bootstrap_servers: str, security: KafkaSecurity | None = None) -> None:
         self._failure: confluent_kafka.KafkaError | None = None
         self._producer = confluent_kafka.Producer(
             {
+                **(librdkafka_options(security) if security else {}),
                 "bootstrap.servers": bootstrap_servers,
                 "enable.idempotence": True,
                 "linger.ms": 0,

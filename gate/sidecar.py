@@ -13,7 +13,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,9 +24,10 @@ from gate.policy.limit_book import LimitBook
 from gate.table_keeper import Arrival, Now, TableKeeper, topic_and_key
 from schemas import codec, topics
 from schemas.errors import Place
+from schemas.kafka_security import KafkaSecurity, librdkafka_options
 from schemas.records import DeadLetter, RiskAlert
 from schemas.registry import ConfluentRegistry
-from schemas.settings import describe, load_settings
+from schemas.settings import between, describe, load_settings
 from schemas.units import NS_PER_MS
 
 log = logging.getLogger("tidegate.gate")
@@ -47,7 +48,7 @@ MESSAGE_BYTES_MAX: Final = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class SidecarSettings:
+class SidecarSettings(KafkaSecurity):
     """Settings of the sidecar.
 
     Attributes:
@@ -68,11 +69,11 @@ class SidecarSettings:
 
     bootstrap_servers: str
     table_path: Path = Path("/dev/shm/tidegate.limits")  # noqa: S108 (shared with trading processes by design)
-    capacity: int = 4096
-    accounts: int = 256
-    heartbeat_ttl_ms: int = 1_000
-    loosen_dwell_ms: int = 0
-    ttl_ms: int = 3_000
+    capacity: int = field(default=4096, metadata=between(1))
+    accounts: int = field(default=256, metadata=between(1))
+    heartbeat_ttl_ms: int = field(default=1_000, metadata=between(100))
+    loosen_dwell_ms: int = field(default=0, metadata=between(0))
+    ttl_ms: int = field(default=3_000, metadata=between(1))
     live: bool = False
     group: str = "tidegate-gate"
     schema_registry_url: str = ""
@@ -318,6 +319,7 @@ def _log_error(error: Any) -> None:
 
 def _consumer_options(settings: SidecarSettings) -> dict[str, Any]:
     return {
+        **librdkafka_options(settings),
         "bootstrap.servers": settings.bootstrap_servers,
         "group.id": settings.group,
         "enable.auto.commit": False,
@@ -334,6 +336,7 @@ def _consumer_options(settings: SidecarSettings) -> dict[str, Any]:
 
 def _producer_options(settings: SidecarSettings) -> dict[str, Any]:
     return {
+        **librdkafka_options(settings),
         "bootstrap.servers": settings.bootstrap_servers,
         "enable.idempotence": True,
         "linger.ms": 0,

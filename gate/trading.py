@@ -24,6 +24,7 @@ from gate.journal import REPORT, REQUEST, Journal
 from gate.reconcile import Reconciler
 from gate.trail.decision_record import ENFORCER
 from gate.trail.shipper import Shipper, ShipperSettings
+from schemas.kafka_security import KafkaSecurity, security_of
 from schemas.orders import ExecutionSource, FactKind, OrderDecision, OrderExecution, OrderFact, OrderRequest
 from schemas.records import RiskAlert
 from schemas.units import NS_PER_MS
@@ -38,7 +39,7 @@ STOP_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class TradingSettings:
+class TradingSettings(KafkaSecurity):
     """Settings of a trading process's gate.
 
     Attributes:
@@ -272,7 +273,7 @@ class TradingGate:
         if not settings.bootstrap_servers:
             return None
         shipping = ShipperSettings(settings.bootstrap_servers, settings.name)
-        shipping = replace(shipping, schema_registry_url=settings.schema_registry_url)
+        shipping = replace(shipping, schema_registry_url=settings.schema_registry_url, **security_of(settings))
         return Shipper(self._ring, shipping, on_alert=self._on_alert, on_fact=self._keep)
 
     def _keep(self, fact: OrderFact) -> None:

@@ -4,18 +4,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from schemas.settings import SettingsError
+from schemas.kafka_security import KafkaSecurity
+from schemas.settings import SECRET, SettingsError, between, one_of
 
 INTERFACES: Final = ("chdb", "http", "https")
 PREFIX: Final = "TIDEGATE_HISTORY"
-_ABOVE_0: Final = (
-    "batch_rows", "batch_bytes", "batch_age_ms", "query_timeout_s", "result_rows_max", "result_bytes_max",
-    "query_memory_bytes_max", "query_threads", "readers", "readers_waiting_max",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
-class HistorySettings:
+class HistorySettings(KafkaSecurity):
     """Settings of the history writer.
 
     Attributes:
@@ -47,33 +44,29 @@ class HistorySettings:
     bootstrap_servers: str
     group_id: str = "tidegate-history"
     schema_registry_url: str = ""
-    interface: str = "chdb"
+    interface: str = field(default="chdb", metadata=one_of(*INTERFACES))
     data_dir: Path = Path(".tidegate/history")
     host: str = "localhost"
-    port: int = 0
+    port: int = field(default=0, metadata=between(0, 65_535))
     user: str = "default"
-    password: str = field(default="", metadata={"secret": True})
+    password: str = field(default="", metadata=SECRET, repr=False)
     database: str = "default"
     replicated: bool = False
     status_dir: Path = Path(".tidegate")
     socket_path: Path = Path(".tidegate/history.sock")
-    batch_rows: int = 100_000
-    batch_bytes: int = 128 * 1024 * 1024
-    batch_age_ms: int = 200
-    query_timeout_s: int = 60
-    result_rows_max: int = 5_000_000
-    result_bytes_max: int = 512 * 1024 * 1024
-    query_memory_bytes_max: int = 4 * 1024 * 1024 * 1024
-    query_threads: int = 2
-    readers: int = 4
-    readers_waiting_max: int = 64
+    batch_rows: int = field(default=100_000, metadata=between(1))
+    batch_bytes: int = field(default=128 * 1024 * 1024, metadata=between(1))
+    batch_age_ms: int = field(default=200, metadata=between(1))
+    query_timeout_s: int = field(default=60, metadata=between(1))
+    result_rows_max: int = field(default=5_000_000, metadata=between(1))
+    result_bytes_max: int = field(default=512 * 1024 * 1024, metadata=between(1))
+    query_memory_bytes_max: int = field(default=4 * 1024 * 1024 * 1024, metadata=between(1))
+    query_threads: int = field(default=2, metadata=between(1))
+    readers: int = field(default=4, metadata=between(1))
+    readers_waiting_max: int = field(default=64, metadata=between(1))
 
     def __post_init__(self) -> None:
         """Refuse values that no run can use."""
-        if self.interface not in INTERFACES:
-            raise SettingsError(f"interface: {self.interface!r} is none of {', '.join(INTERFACES)}")
+        KafkaSecurity.__post_init__(self)
         if self.replicated and self.interface == "chdb":
             raise SettingsError("replicated: the embedded engine has no replicated tables")
-        for name in _ABOVE_0:
-            if getattr(self, name) <= 0:
-                raise SettingsError(f"{name}: must be above 0")

@@ -26,6 +26,7 @@ from history.serve import open_owner
 from history.settings import PREFIX, HistorySettings
 from schemas import codec, topics
 from schemas.errors import Place
+from schemas.kafka_security import librdkafka_options
 from schemas.registry import ConfluentRegistry
 from schemas.settings import describe, load_settings
 from schemas.units import NS_PER_S
@@ -252,6 +253,7 @@ def _consumer_options(settings: HistorySettings) -> dict[str, Any]:
     member = {"group.instance.id": settings.group_id} if settings.interface == "chdb" else {}
     return {
         **member,
+        **librdkafka_options(settings),
         "bootstrap.servers": settings.bootstrap_servers,
         "group.id": settings.group_id,
         "enable.auto.commit": False,
@@ -269,6 +271,7 @@ def _consumer_options(settings: HistorySettings) -> dict[str, Any]:
 
 def _producer_options(settings: HistorySettings) -> dict[str, Any]:
     return {
+        **librdkafka_options(settings),
         "bootstrap.servers": settings.bootstrap_servers,
         "enable.idempotence": True,
         "message.max.bytes": MESSAGE_BYTES_MAX,

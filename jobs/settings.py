@@ -6,13 +6,14 @@ from typing import Final
 
 from jobs.machines.sealing import NEWEST
 from models.serving.interface import LOCAL, ServingSettings
+from schemas.kafka_security import KafkaSecurity
 
 MAX_PARALLELISM: Final = 128
 """Set once: it bounds rescaling and cannot change without losing state."""
 
 
 @dataclass(frozen=True, slots=True)
-class JobSettings:
+class JobSettings(KafkaSecurity):
     """What a job needs to know of its surroundings.
 
     Attributes:

@@ -9,6 +9,7 @@ from pyflink.datastream.connectors.base import DeliveryGuarantee
 from pyflink.datastream.connectors.kafka import KafkaRecordSerializationSchema, KafkaSink
 
 from jobs.settings import JobSettings
+from schemas.kafka_security import FLINK_SHADED, java_options
 
 BYTES: Final = Types.PRIMITIVE_ARRAY(Types.BYTE())
 MESSAGE: Final = Types.ROW([BYTES, BYTES])
@@ -24,9 +25,11 @@ def write_topic(stream: DataStream, settings: JobSettings, *, topic: str, uid: s
         .set_value_serialization_schema(RowFieldExtractorSchema(1))
         .build()
     )
+    builder = KafkaSink.builder()
+    for name, value in java_options(settings, shaded=FLINK_SHADED).items():
+        builder = builder.set_property(name, value)
     sink = (
-        KafkaSink.builder()
-        .set_bootstrap_servers(settings.bootstrap_servers)
+        builder.set_bootstrap_servers(settings.bootstrap_servers)
         .set_record_serializer(serializer)
         .set_delivery_guarantee(DeliveryGuarantee.AT_LEAST_ONCE)
         .set_property("linger.ms", "0")

@@ -12,6 +12,7 @@ from pyflink.table import StreamTableEnvironment
 
 from jobs.settings import JobSettings
 from schemas.errors import Place
+from schemas.kafka_security import FLINK_SHADED, java_options
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,8 @@ def create_table(tables: StreamTableEnvironment, settings: JobSettings, *, topic
         "value.format": "raw",
         "value.fields-include": "EXCEPT_KEY",
     }
-    listed = ", ".join(f"'{key}' = '{value}'" for key, value in options.items())
+    options |= {f"properties.{key}": value for key, value in java_options(settings, shaded=FLINK_SHADED).items()}
+    listed = ", ".join(f"'{key}' = '{_quoted(value)}'" for key, value in options.items())
     tables.execute_sql(
         f"CREATE TABLE {name} (message_key BYTES, message BYTES, "
         "`partition` INT METADATA VIRTUAL, `offset` BIGINT METADATA VIRTUAL, "
@@ -70,3 +72,8 @@ def create_table(tables: StreamTableEnvironment, settings: JobSettings, *, topic
         f"WITH ({listed})"
     )
     return name
+
+
+def _quoted(text: str) -> str:
+    """Return ``text`` as it stands between the quotes of SQL."""
+    return text.replace("'", "''")

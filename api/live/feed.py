@@ -16,8 +16,10 @@ import confluent_kafka
 from api.live.hub import Hub
 from api.live.journal import CODES
 from api.live.view import READ_TOPICS, LiveView
+from api.settings import ApiSettings
 from schemas import topics
 from schemas.errors import MessageError, Place
+from schemas.kafka_security import librdkafka_options
 
 log = logging.getLogger("tidegate.api")
 
@@ -30,9 +32,9 @@ RETRY_S: Final = 0.5
 class Feed:
     """Reads until :meth:`close`."""
 
-    def __init__(self, options: tuple[str, int], view: LiveView, hub: Hub) -> None:
-        """Start to read from the servers in ``options``, so many messages back per partition."""
-        self._servers, self._tail = options
+    def __init__(self, settings: ApiSettings, view: LiveView, hub: Hub) -> None:
+        """Read from the servers of ``settings``, ``tail_messages`` back per partition."""
+        self._settings, self._tail = settings, settings.tail_messages
         self._view, self._hub = view, hub
         self._stopping = threading.Event()
         self._ends: dict[tuple[str, int], int] = {}
@@ -77,7 +79,7 @@ class Feed:
                 self._stopping.wait(RETRY_S)
 
     def _read(self) -> None:
-        consumer = confluent_kafka.Consumer(_options(self._servers, self._on_error))
+        consumer = confluent_kafka.Consumer(_options(self._settings, self._on_error))
         try:
             self._assign(consumer)
             self.failure = None
@@ -155,9 +157,10 @@ class Feed:
         log.warning("kafka detail=%s", error)
 
 
-def _options(servers: str, on_error: Callable[[Any], None]) -> dict[str, Any]:
+def _options(settings: ApiSettings, on_error: Callable[[Any], None]) -> dict[str, Any]:
     return {
-        "bootstrap.servers": servers,
+        **librdkafka_options(settings),
+        "bootstrap.servers": settings.bootstrap_servers,
         "group.id": "tidegate-api",  # required by the client, never joined: partitions are assigned
         "enable.auto.commit": False,
         "enable.partition.eof": True,

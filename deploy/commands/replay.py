@@ -11,7 +11,7 @@ import click
 import numpy as np
 
 from deploy.channels import refuse_past
-from deploy.commands.shared_options import plain_errors, state_option
+from deploy.commands.shared_options import frame_producer, plain_errors, state_option
 from deploy.local.stack import Stack
 from deploy.observe import Tail, record_in
 from deploy.signal_files import SignalFiles, SubjectError
@@ -69,7 +69,7 @@ def command(
         refuse_past(stack, session.channel_id, session.start_ns)
         wanted = (session.end_ns - session.start_ns) // TICK_NS
         with Tail(layout.bootstrap_servers, (topics.FEATURES_TICKS, topics.RISK_STATES), from_start=False) as tail:
-            counted, sent, wall_s = _run(tail, layout.bootstrap_servers, _frames(session, files), session, speed=speed)
+            counted, sent, wall_s = _run(tail, frame_producer(stack), _frames(session, files), session, speed=speed)
     except (FeedError, SubjectError) as error:
         raise click.ClickException(str(error)) from error
     report = _report(session, sent, counted, wanted)
@@ -128,7 +128,7 @@ class _Counted:
 
 
 def _run(
-    tail: Tail, bootstrap_servers: str, frames: Iterator[ChannelFrame], session: RecordedSession, *, speed: str
+    tail: Tail, producer: FrameProducer, frames: Iterator[ChannelFrame], session: RecordedSession, *, speed: str
 ) -> tuple[_Counted, Sent, float]:
     counted = _Counted(session)
     started = time.monotonic()
@@ -141,7 +141,7 @@ def _run(
             click.echo(f"[tidegate] {session.messages} messages sent, {len(counted.ticks)} ticks back", err=True)
 
     factor = None if speed == "max" else float(speed)
-    sent = FrameProducer(bootstrap_servers).replay(frames, speed=factor, on_sent=look)
+    sent = producer.replay(frames, speed=factor, on_sent=look)
     last_tick = session.end_ns // TICK_NS * TICK_NS
     _drain(tail, counted, lambda: last_tick in counted.ticks, QUIET_S)
     wall_s = time.monotonic() - started

@@ -1,4 +1,4 @@
-"""The option that every command of the stack takes, and errors as one line."""
+"""The option that every command of the stack takes, its producer of frames, and errors as one line."""
 
 import functools
 from collections.abc import Callable
@@ -9,8 +9,11 @@ import click
 
 from deploy.instruments import ReferenceDataError
 from deploy.local.flink import FlinkError
-from deploy.local.stack import StackError
+from deploy.local.stack import Stack, StackError
 from deploy.topics import TopicsError
+from feeds.producer import FrameProducer
+from feeds.settings import PREFIX, ProducerSettings
+from schemas.settings import SettingsError, load_settings
 
 state_option = click.option(
     "--state",
@@ -22,6 +25,16 @@ state_option = click.option(
 )
 
 
+def frame_producer(stack: Stack) -> FrameProducer:
+    """Return a producer into ``stack``, as the settings of producers say.
+
+    Raises:
+        SettingsError: The settings cannot be used.
+    """
+    settings = load_settings(ProducerSettings, stack.settings_path("producer"), prefix=PREFIX)
+    return FrameProducer(settings.bootstrap_servers, settings)
+
+
 def plain_errors(function: Callable[..., Any]) -> Callable[..., Any]:
     """Show the errors that a user can mend as one line, without a trace."""
 
@@ -29,7 +42,7 @@ def plain_errors(function: Callable[..., Any]) -> Callable[..., Any]:
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         try:
             return function(*args, **kwargs)
-        except (StackError, FlinkError, TopicsError, ReferenceDataError) as error:
+        except (StackError, FlinkError, TopicsError, ReferenceDataError, SettingsError) as error:
             raise click.ClickException(str(error)) from error
 
     return wrapped

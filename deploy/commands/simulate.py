@@ -6,11 +6,10 @@ from pathlib import Path
 import click
 
 from deploy.channels import refuse_past
-from deploy.commands.shared_options import plain_errors, state_option
+from deploy.commands.shared_options import frame_producer, plain_errors, state_option
 from deploy.desk import FOLDER, Desk
 from deploy.local.stack import Stack
 from feeds.framing import frames_of
-from feeds.producer import FrameProducer
 from feeds.simulator.scenario import ScenarioError
 from feeds.simulator.session import simulate
 
@@ -38,7 +37,7 @@ def command(scenario: str, seed: int, speed: str, state: Path) -> None:
         if factor is not None:
             sender = threading.Thread(target=desk.trade, args=(session.orders, plan.start_ns, factor), daemon=True)
             sender.start()
-        sent = FrameProducer(layout.bootstrap_servers).replay(frames, speed=factor)
+        sent = frame_producer(stack).replay(frames, speed=factor)
         if sender is not None:
             sender.join()
     orders = len(session.orders) if factor is not None else 0

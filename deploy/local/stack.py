@@ -294,7 +294,8 @@ class Stack:
         api = api_settings(self.state, layout.bootstrap_servers, layout.ports["api"])
         if "ttl_ms" in overrides:
             api["ttl_ms"] = overrides["ttl_ms"]
-        for name, values in (("jobs", jobs), ("gate", gate), ("history", history), ("api", api)):
+        files = {"jobs": jobs, "gate": gate, "history": history, "api": api, "producer": kafka}
+        for name, values in files.items():
             merged = {**values, **self.extent.settings.get(name, {})}
             path = self.settings_path(name)
             path.parent.mkdir(parents=True, exist_ok=True)

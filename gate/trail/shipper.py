@@ -24,6 +24,7 @@ from gate.trail.decision_record import DecisionEntry, decided_at_ns, entries_of,
 from gate.trail.outbox import SOURCE, Window, delay_alert, loss_alert
 from schemas import codec, topics
 from schemas.errors import MessageError
+from schemas.kafka_security import KafkaSecurity, librdkafka_options
 from schemas.orders import OrderFact
 from schemas.records import DeadLetter, RiskAlert
 from schemas.registry import ConfluentRegistry
@@ -42,7 +43,7 @@ _COUNTS: Final = ("delivered", "facts_delivered", "torn_entries", "dead_letters"
 
 
 @dataclass(frozen=True, slots=True)
-class ShipperSettings:
+class ShipperSettings(KafkaSecurity):
     """Settings of the shipper.
 
     Attributes:
@@ -319,6 +320,7 @@ def _log_error(error: Any) -> None:
 
 def _producer_options(settings: ShipperSettings) -> dict[str, Any]:
     return {
+        **librdkafka_options(settings),
         "bootstrap.servers": settings.bootstrap_servers,
         "enable.idempotence": True,
         "linger.ms": 2,
