@@ -75,6 +75,14 @@ PROCESSES: Final = {
             "producer", "feeds.settings:ProducerSettings", "producer.toml", "Sends frames: replays, simulations, feeds.",
             "tidegate replay …, tidegate simulate …",
         ),
+        Process(
+            "rights", "deploy.rights_settings:RightsSettings", "rights.toml", "Sets who may do what on Kafka.",
+            "tidegate kafka-rights apply --settings FILE",
+        ),
+        Process(
+            "doctor", "deploy.doctor.settings:DoctorSettings", "doctor.toml", "Looks at versions, jars, topics and what runs.",
+            "tidegate doctor --settings FILE",
+        ),
     )
 }  # fmt: skip
 

@@ -3,6 +3,7 @@
 import subprocess
 import uuid
 from base64 import urlsafe_b64encode
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from deploy.local.processes import FAST_START, ProcessBook, Started
@@ -16,14 +17,31 @@ def start_broker(book: ProcessBook, folder: Path, *, jars: Path, port: int, cont
     Raises:
         subprocess.CalledProcessError: The storage could not be formatted; the output is attached.
     """
+    return start_configured(book, folder, plain_properties(folder, port, controller_port), jars=jars)
+
+
+def start_configured(
+    book: ProcessBook,
+    folder: Path,
+    properties: Mapping[str, object],
+    *,
+    jars: Path,
+    format_options: Sequence[str] = (),
+) -> Started:
+    """Start a broker with ``properties``, formatting the storage the first time, with ``format_options`` beside our own.
+
+    Raises:
+        subprocess.CalledProcessError: The storage could not be formatted; the output is attached.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "server.properties"
-    config.write_text(_config(folder, port, controller_port))
+    config.touch(mode=0o600)  # it may hold a password
+    config.write_text("".join(f"{key}={value}\n" for key, value in properties.items()))
     class_path = f"{jars}/*"
     if not (folder / "data" / "meta.properties").exists():
         tool = ["java", FAST_START, "-cp", class_path, "kafka.tools.StorageTool"]
         subprocess.run(
-            [*tool, "format", "--standalone", "-t", cluster_id(), "-c", str(config)],
+            [*tool, "format", "--standalone", "-t", cluster_id(), "-c", str(config), *format_options],
             check=True,
             capture_output=True,
             text=True,
@@ -40,8 +58,9 @@ def cluster_id() -> str:
             return made
 
 
-def _config(folder: Path, port: int, controller_port: int) -> str:
-    lines = {
+def plain_properties(folder: Path, port: int, controller_port: int) -> dict[str, object]:
+    """Return the configuration of a broker that takes plain text from this machine."""
+    return {
         "process.roles": "broker,controller",
         "node.id": 1,
         "controller.quorum.bootstrap.servers": f"127.0.0.1:{controller_port}",
@@ -67,4 +86,3 @@ def _config(folder: Path, port: int, controller_port: int) -> str:
         "log.message.timestamp.after.max.ms": 2**63 - 1,
         "log.retention.check.interval.ms": 24 * 3600 * 1000,
     }
-    return "".join(f"{key}={value}\n" for key, value in lines.items())
