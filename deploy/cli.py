@@ -10,6 +10,7 @@ COMMANDS: Final = {
     "down": "End exactly what `up` started.",
     "status": "Show what runs.",
     "topics": "Create the topics of a deployment.",
+    "plan": "Say what a deployment needs, from measured figures.",
     "doctor": "Check versions, jars, settings, topics and what runs.",
     "settings": "Show, explain and check the settings of a process.",
     "kafka-rights": "Show and set who may do what on Kafka.",

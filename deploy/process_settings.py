@@ -83,6 +83,10 @@ PROCESSES: Final = {
             "doctor", "deploy.doctor.settings:DoctorSettings", "doctor.toml", "Looks at versions, jars, topics and what runs.",
             "tidegate doctor --settings FILE",
         ),
+        Process(
+            "plan", "deploy.planning.settings:PlanSettings", "plan.toml", "Calculates what a deployment needs, and its price.",
+            "tidegate plan … --settings FILE",
+        ),
     )
 }  # fmt: skip
 

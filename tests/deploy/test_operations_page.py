@@ -15,7 +15,7 @@ RULES = [
     for path in (ROOT / "deploy/observability/rules.yml", ROOT / "k8s/components/monitoring/rules.yaml")
     if path.exists()
 ]
-WITH_OTHERS = {"drill", "plan", "topics"}
+WITH_OTHERS = {"drill", "topics"}
 """Commands that the runbook leans on and that come with the drills and the manifests."""
 SOURCES = ("jobs", "gate", "history", "api", "models", "deploy")
 
