@@ -17,7 +17,7 @@ KUSTOMIZE_VERSION := v5.7.1
 NATIVE   := $(wildcard features/native/*.[ch] gate/native/*.h gate/native/*/*.[ch])
 
 .PHONY: demo test check unit integration fuzz bench bench-peers drills soak
-.PHONY: setup train-setup jars locks kustomize k8s-apiserver serving-env embed model results clean help
+.PHONY: setup train-setup jars locks kustomize k8s-apiserver serving-env embed rules dashboards model results clean help
 
 help:  ## list the commands
 	grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -49,6 +49,12 @@ bench: $(STAMPS)/dev $(STAMPS)/build $(STAMPS)/jars  ## every benchmark; results
 
 bench-peers: $(STAMPS)/dev $(STAMPS)/build $(STAMPS)/peers  ## one pre-trade check of NautilusTrader, vnpy and ours, in turns on one core; JSON last
 	$(PY) -m benchmarks.bench_peers
+
+rules: $(STAMPS)/dev .tools/promtool  ## try the alert rules on their cases with promtool (built from its sources the first time)
+	$(PY) -m pytest -q tests/deploy/test_observability.py
+
+dashboards: $(STAMPS)/build  ## rewrite Grafana's dashboards from deploy/observability/panels.py
+	$(PY) -m deploy.observability.panels
 
 serving-env: $(STAMPS)/serving  ## Triton in an environment of its own (docs/serving.md)
 
@@ -85,7 +91,7 @@ train-setup: $(STAMPS)/dev $(STAMPS)/build  ## what `tidegate train` needs beyon
 
 setup: $(STAMPS)/build $(STAMPS)/jars  ## runtime environment, C extensions and jars, nothing else
 
-jars: $(STAMPS)/jars  ## Kafka broker, Flink connector and plugin jars, CRDs of the Flink operator
+jars: $(STAMPS)/jars  ## Kafka broker, Flink connector and plugin jars, CRDs of the Flink operator, Avro for subscribers in Java
 
 kustomize: $(STAMPS)/kustomize  ## kustomize in build/tools, which the tests of the manifests render with (needs Go)
 
@@ -114,6 +120,12 @@ $(UV): $(STAMPS)/prerequisites
 	$$(deploy/prerequisites.sh --python) -m venv .tools
 	.tools/bin/python -m pip install -q --disable-pip-version-check uv==$(UV_VERSION)
 	touch $@
+
+# Without service discovery of clouds, which rules do not need and which would double the time.
+.tools/promtool: $(UV) deploy/observability/promtool/go.mod deploy/observability/promtool/go.sum
+	command -v go > /dev/null || { echo "[tidegate] promtool needs Go 1.26 or later"; exit 1; }
+	echo "[tidegate] promtool (some minutes the first time)"
+	cd deploy/observability/promtool && go build -tags remove_all_sd -o $(CURDIR)/$@ github.com/prometheus/prometheus/cmd/promtool
 
 $(PY): $(UV)
 	echo "[tidegate] virtual environment"
@@ -164,5 +176,5 @@ build/tools/apiserver: tests/k8s/apiserver/go.mod tests/k8s/apiserver/main.go
 $(STAMPS)/jars: $(STAMPS)/prerequisites pom.xml
 	echo "[tidegate] jars"
 	mvn -q -B -ntp -Dstyle.color=never -Pbroker dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/jars/broker
-	for profile in flink plugins crds; do mvn -q -B -ntp -Dstyle.color=never -P$$profile dependency:copy-dependencies -DexcludeTransitive=true -DoutputDirectory=$(CURDIR)/jars/$$profile || exit 1; done
+	for profile in flink java plugins crds; do mvn -q -B -ntp -Dstyle.color=never -P$$profile dependency:copy-dependencies -DexcludeTransitive=true -DoutputDirectory=$(CURDIR)/jars/$$profile || exit 1; done
 	touch $@

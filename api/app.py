@@ -13,14 +13,16 @@ from api import problems
 from api.guards import Guards
 from api.routes import commands, events, past, risk
 from api.services import Services
+from api.timing import Timing
+from schemas.exposition import ProcessMetrics
 
 CONSOLE: Final = Path(__file__).parent / "console"
 _ABOUT: Final = """Current state comes from the topics, in memory; history from the history's owner; commands of people are held
 until a second person approves them. Times are ns since the epoch, UTC. Errors are problem details (RFC 9457)."""
 
 
-def make_app(services: Services) -> FastAPI:
-    """Return the application; its hub runs from its start to its end."""
+def make_app(services: Services, metrics: ProcessMetrics | None = None) -> FastAPI:
+    """Return the application; its hub runs from its start to its end, and requests are timed where ``metrics`` are given."""
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -43,6 +45,8 @@ def make_app(services: Services) -> FastAPI:
     if CONSOLE.is_dir():
         app.mount("/", StaticFiles(directory=CONSOLE, html=True), name="console")
     app.add_middleware(Guards, audit=services.audit, tls=bool(services.settings.tls_cert))
+    if metrics is not None:
+        app.add_middleware(Timing, metrics=metrics)
     _add_problem_schema(app)
     return app
 

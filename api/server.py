@@ -12,6 +12,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,7 +32,8 @@ from api.routes.commands import send_what_was_left
 from api.services import PublishError, Services, throttles_of
 from api.settings import PREFIX, ApiSettings
 from history import client
-from schemas import codec, topics
+from schemas import codec, metrics, topics
+from schemas.exposition import ProcessMetrics, Reading
 from schemas.kafka_security import librdkafka_options
 from schemas.records import RiskCommand
 from schemas.registry import ConfluentRegistry
@@ -46,6 +48,7 @@ RESEND_S: Final = 2.0
 ASK_S: Final = 30.0
 ASK_WAIT_S: Final = 5.0
 QUESTIONS_MAX: Final = 4
+UNREADABLE: Final = "unreadable"
 SWITCH_S: Final = 0.001
 """The reading thread gives way to requests after so long."""
 
@@ -118,10 +121,13 @@ class Process:
             ask=self._ask,
             health=self._health,
         )
+        self.metrics = ProcessMetrics("api")
+        self.metrics.read(self._readings)
         self._resender = threading.Thread(target=self._resend, name="api-resend", daemon=True)
 
     def start(self) -> None:
         """Start to read, and to publish what was left."""
+        self.metrics.serve(self.settings.metrics_host, self.settings.metrics_port)
         if self.settings.bootstrap_servers:
             self._feed.start()
             self._resender.start()
@@ -129,6 +135,7 @@ class Process:
     def close(self) -> None:
         """Stop and close everything."""
         self._stopping.set()
+        self.metrics.close()
         if self.settings.bootstrap_servers:
             self._feed.close()
             self._resender.join(PUBLISH_S + 2)
@@ -143,6 +150,20 @@ class Process:
             return client.query(sql, status_dir=self.settings.status_dir, timeout_s=ASK_S)
         finally:
             self._questions.release()
+
+    def _readings(self) -> Iterator[Reading]:
+        """Tell what a scrape asks for; on the scraping thread."""
+        view = self.services.view
+        yield metrics.API_STREAMS, len(self._hub)
+        yield from (
+            (metrics.API_MESSAGES, count, (topic,)) for topic, count in dict(view.counts).items() if topic != UNREADABLE
+        )
+        yield metrics.API_UNREADABLE, view.counts[UNREADABLE]
+        yield metrics.API_LAG, self._feed.lag_messages
+        yield metrics.API_CONNECTED, self._feed.connected
+        yield from (
+            (metrics.API_LETTERS, count, source_and_cause) for source_and_cause, count in dict(view.letters).items()
+        )
 
     def _health(self) -> dict[str, Any]:
         return {"feed": self._feed.health(), "streams": len(self._hub)}
@@ -177,7 +198,7 @@ def serve(settings: ApiSettings) -> int:
     process = Process(settings)
     process.start()
     config = uvicorn.Config(
-        make_app(process.services),
+        make_app(process.services, process.metrics),
         host=settings.host,
         port=settings.port,
         ssl_certfile=settings.tls_cert or None,

@@ -21,6 +21,8 @@ class ApiSettings(KafkaSecurity):
         schema_registry_url: Empty for Avro single-object encoding.
         host: Address to listen on.
         port: Port to listen on.
+        metrics_host: Where Prometheus may ask,
+        metrics_port: and its port; 0 = no metrics.
         state_dir: Folder of ``proposals.db``, ``audit.jsonl`` and the status file ``api.json``.
         status_dir: Status folder of the history writer and the gate sidecar.
         tokens_path: File of hashed tokens (`tidegate token` writes it).
@@ -45,6 +47,8 @@ class ApiSettings(KafkaSecurity):
     schema_registry_url: str = ""
     host: str = "127.0.0.1"
     port: int = field(default=8080, metadata=between(0, 65_535))
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = field(default=0, metadata=between(0, 65_535))
     state_dir: Path = Path(".tidegate")
     status_dir: Path = Path(".tidegate")
     tokens_path: Path = Path(".tidegate/tokens.toml")

@@ -43,12 +43,17 @@ class Desk:
         table_path: The limit table.
         folder: Where what survives the process lies.
         is_fresh: Forget what a past life left there: the positions of a simulation end with it.
+        metrics_port: Where Prometheus may ask; 0 = no metrics.
     """
 
-    def __init__(self, bootstrap_servers: str, table_path: Path, folder: Path, *, is_fresh: bool = True) -> None:
+    def __init__(
+        self, bootstrap_servers: str, table_path: Path, folder: Path, *, is_fresh: bool = True, metrics_port: int = 0
+    ) -> None:
         if is_fresh:
             shutil.rmtree(folder, ignore_errors=True)
-        self._gate = TradingGate(TradingSettings(table_path, folder, NAME, bootstrap_servers=bootstrap_servers))
+        self._gate = TradingGate(
+            TradingSettings(table_path, folder, NAME, bootstrap_servers=bootstrap_servers, metrics_port=metrics_port)
+        )
         self._producer = confluent_kafka.Producer(
             {"bootstrap.servers": bootstrap_servers, "linger.ms": 0, "enable.idempotence": True, "log_level": 2}
         )

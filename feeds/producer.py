@@ -4,14 +4,17 @@ Invariant: frames of a channel leave in order and none is dropped: a full local 
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import confluent_kafka
 
-from schemas import topics
+from schemas import metrics, topics
+from schemas.exposition import ProcessMetrics, Reading
 from schemas.frames import ChannelFrame, SignalFrame, encode_frame
 from schemas.kafka_security import KafkaSecurity, librdkafka_options
+from schemas.units import NS_PER_S
 
 SPIN_S = 0.0002
 """Sleep is coarse; the last part of a wait is spent polling."""
@@ -39,9 +42,17 @@ class FrameProducer:
     Args:
         bootstrap_servers: Kafka.
         security: How this process proves who it is; ``None`` = plain text.
+        told: Metrics of this process, ``None`` = nobody asks.
     """
 
-    def __init__(self, bootstrap_servers: str, security: KafkaSecurity | None = None) -> None:
+    def __init__(
+        self, bootstrap_servers: str, security: KafkaSecurity | None = None, *, told: ProcessMetrics | None = None
+    ) -> None:
+        self._counted: Counter[tuple[metrics.Metric, str]] = Counter()
+        self._reached_ns: dict[str, int] = {}
+        self._told = told
+        if told is not None:
+            told.read(self._readings)
         self._failure: confluent_kafka.KafkaError | None = None
         self._producer = confluent_kafka.Producer(
             {
@@ -110,6 +121,7 @@ class FrameProducer:
                 due_ns = start_ns + int((frame.ts_last_ns - origin_ns) / speed)
                 self._wait_until(due_ns)
             self.send_raw(raw, frame.channel_id, frame.timestamp_ms)
+            self._count(frame, len(raw), late_ns=time.monotonic_ns() - due_ns if speed is not None else 0)
             sent.frames += 1
             sent.heartbeats += not frame.event_count
             if isinstance(frame, SignalFrame):
@@ -121,6 +133,25 @@ class FrameProducer:
                 on_sent(frame, due_ns if speed is not None else time.monotonic_ns())
         self.flush()
         return sent
+
+    def _count(self, frame: ChannelFrame, size: int, *, late_ns: int) -> None:
+        channel = frame.channel_id
+        self._counted[metrics.FEEDS_FRAMES, channel] += 1
+        self._counted[metrics.FEEDS_HEARTBEATS, channel] += not frame.event_count
+        self._counted[metrics.FEEDS_EVENTS, channel] += frame.event_count
+        self._counted[metrics.FEEDS_BYTES, channel] += size
+        self._reached_ns[channel] = frame.ts_last_ns
+        if self._told is not None:
+            self._told.observe(metrics.FEEDS_LATE, late_ns / NS_PER_S)
+
+    def _readings(self) -> Iterator[Reading]:
+        """Tell what a scrape asks for; on the scraping thread."""
+        yield from ((metric, count, (channel,)) for (metric, channel), count in dict(self._counted).items())
+        yield from (
+            (metrics.FEEDS_EVENT_TIME, ts_ns / NS_PER_S, (channel,))
+            for channel, ts_ns in dict(self._reached_ns).items()
+        )
+        yield metrics.FEEDS_WAITING, len(self._producer)
 
     def _wait_until(self, due_ns: int) -> None:
         while (left_s := (due_ns - time.monotonic_ns()) / 1e9) > 0:

@@ -12,7 +12,8 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -22,13 +23,14 @@ import confluent_kafka
 from gate._native import LimitTable
 from gate.policy.limit_book import LimitBook
 from gate.table_keeper import Arrival, Now, TableKeeper, topic_and_key
-from schemas import codec, topics
+from schemas import codec, metrics, topics
 from schemas.errors import Place
+from schemas.exposition import ProcessMetrics, Reading
 from schemas.kafka_security import KafkaSecurity, librdkafka_options
-from schemas.records import DeadLetter, RiskAlert
+from schemas.records import DeadLetter, RiskAlert, Tier
 from schemas.registry import ConfluentRegistry
 from schemas.settings import between, describe, load_settings
-from schemas.units import NS_PER_MS
+from schemas.units import NS_PER_MS, NS_PER_S
 
 log = logging.getLogger("tidegate.gate")
 
@@ -45,6 +47,11 @@ BURST_MAX: Final = 500
 
 MESSAGE_BYTES_MAX: Final = 16 * 1024 * 1024
 """Largest dead letter: it holds the largest message of the topics whole."""
+
+
+_STATES: Final = ("applied", "fenced", "older", "lagging")
+_COMMANDS: Final = ("applied", "refused", "ended")
+_VALIDITY: Final = ("fresh", "stale", "expired", "never")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +72,8 @@ class SidecarSettings(KafkaSecurity):
         group: Under this name the sidecar notes which messages' alerts were sent; one per host.
         schema_registry_url: Empty for Avro single-object encoding.
         state_dir: Folder of the status file ``gate.json``.
+        metrics_host: Where Prometheus may ask,
+        metrics_port: and its port; 0 = no metrics.
     """
 
     bootstrap_servers: str
@@ -78,6 +87,8 @@ class SidecarSettings(KafkaSecurity):
     group: str = "tidegate-gate"
     schema_registry_url: str = ""
     state_dir: Path = Path(".tidegate")
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = 0
 
 
 @dataclass(slots=True)
@@ -96,6 +107,11 @@ class Sidecar:
         self._settings = settings
         self._partitions: dict[tuple[str, int], _Partition] = {}
         self._caught_up = False
+        self._beat_ns = 0
+        self._census: Counter[str] = Counter()
+        self._lag: dict[tuple[str, int], int] = {}
+        self._replayed_states = 0
+        self._metrics = ProcessMetrics("gate")
         self._failure: str | None = None
         self._registry = ConfluentRegistry(settings.schema_registry_url) if settings.schema_registry_url else None
         self._book = LimitBook(
@@ -108,6 +124,7 @@ class Sidecar:
         )
         self._consumer = confluent_kafka.Consumer(_consumer_options(settings))
         self._producer = confluent_kafka.Producer(_producer_options(settings))
+        self._metrics.read(self._readings)
 
     def run(self, is_stopping: Callable[[], bool]) -> None:
         """Serve until ``is_stopping``.
@@ -120,7 +137,10 @@ class Sidecar:
         self._settings.table_path.parent.mkdir(parents=True, exist_ok=True)
         self._settings.state_dir.mkdir(parents=True, exist_ok=True)
         settings = self._settings
-        with LimitTable.create(settings.table_path, settings.capacity, settings.accounts) as table:
+        with (
+            LimitTable.create(settings.table_path, settings.capacity, settings.accounts) as table,
+            self._metrics.serve(settings.metrics_host, settings.metrics_port),
+        ):
             try:
                 if self._assign(is_stopping):
                     self._serve(table, is_stopping)
@@ -142,10 +162,12 @@ class Sidecar:
                 self._publish(list(self._keeper.scan(now)))
                 if self._caught_up:  # a table that lacks what was said meanwhile must not look alive
                     table.heartbeat(now.monotonic_ns, self._book.fence_epoch)
+                    self._beat_ns = now.monotonic_ns
             if now.monotonic_ns >= status_ns:
                 status_ns = now.monotonic_ns + STATUS_NS
                 self._commit(asynchronous=True)
                 self._write_status(ended=False)
+                self._look(now)
             self._producer.poll(0)
             if self._failure:
                 raise confluent_kafka.KafkaException(self._failure)
@@ -228,8 +250,47 @@ class Sidecar:
             is_history=offset < partition.end_at_start,
             was_told=offset < partition.told_until,
         )
-        self._publish(self._keeper.take(arrival, _now()))
+        now = _now()
+        self._publish(self._keeper.take(arrival, now))
         partition.position = offset + 1
+        if not arrival.is_history:
+            self._measure(arrival, now)
+
+    def _measure(self, arrival: Arrival, began: Now) -> None:
+        """Tell how old a message was once it was in force: a state since its tick, a command since it was sent."""
+        done, tick_ns = _now(), self._keeper.applied_tick_ns
+        if tick_ns is not None:
+            self._metrics.observe(metrics.GATE_APPLY, (done.monotonic_ns - began.monotonic_ns) / NS_PER_S)
+            self._replayed_states += not self._metrics.observe_age(metrics.GATE_STATE_AGE, tick_ns, done.wall_ns)
+        elif arrival.place.topic == topics.RISK_COMMANDS:
+            sent_ns = arrival.timestamp_ms * NS_PER_MS
+            self._metrics.observe_age(metrics.GATE_COMMAND_AGE, sent_ns, done.wall_ns)
+
+    def _look(self, now: Now) -> None:
+        """Count rows and what is not read yet, once a second on the thread that owns both."""
+        self._census = self._book.census(now.monotonic_ns)
+        for (topic, number), partition in self._partitions.items():
+            part = confluent_kafka.TopicPartition(topic, number)
+            _, end = self._consumer.get_watermark_offsets(part, cached=True)
+            self._lag[topic, number] = max(end - partition.position, 0)
+
+    def _readings(self) -> Iterator[Reading]:
+        """Tell what a scrape asks for; on the scraping thread."""
+        counts, census = self._keeper.counters(), self._census
+        yield from ((metrics.GATE_STATES, counts[f"states_{how}"], (how,)) for how in _STATES)
+        yield from ((metrics.GATE_COMMANDS, counts[f"commands_{how}"], (how,)) for how in _COMMANDS)
+        yield metrics.GATE_DEAD_LETTERS, counts["dead_letters"]
+        yield metrics.GATE_SILENCES, counts["expired"]
+        yield metrics.GATE_RECOVERIES, counts["recovered"]
+        yield metrics.GATE_REPLAYED, self._replayed_states
+        yield from ((metrics.GATE_ROWS, census[how], (how,)) for how in _VALIDITY)
+        yield from ((metrics.GATE_INSTRUMENTS, census[f"tier_{int(tier)}"], (tier.name,)) for tier in Tier)
+        yield metrics.GATE_DEGRADED, census["degraded"]
+        yield from ((metrics.GATE_LAG, lag, (topic, str(number))) for (topic, number), lag in [*self._lag.items()])
+        if self._beat_ns:
+            yield metrics.GATE_HEARTBEAT, (time.monotonic_ns() - self._beat_ns) / NS_PER_S
+        yield metrics.GATE_CAUGHT_UP, self._caught_up
+        yield metrics.GATE_EPOCH, self._book.fence_epoch
 
     def _publish(self, said: list[RiskAlert | DeadLetter] | list[RiskAlert]) -> None:
         for record in said:

@@ -67,6 +67,8 @@ class TableKeeper:
         self, book: LimitBook, *, ttl_ns: int, live: bool = False, registry: codec.Registry | None = None
     ) -> None:
         self.book = book
+        self.applied_tick_ns: int | None = None
+        """Tick of the state that the last :meth:`take` put into the table; ``None`` = it put none."""
         self._ttl_ns = ttl_ns
         self._live = live
         self._registry = registry
@@ -82,6 +84,7 @@ class TableKeeper:
 
     def take(self, arrival: Arrival, now: Now) -> list[RiskAlert | DeadLetter]:
         """Apply one message and return what to publish, in order."""
+        self.applied_tick_ns = None
         try:
             record = codec.decode(arrival.place.topic, arrival.value, self._registry)
             if isinstance(record, RiskState):
@@ -124,6 +127,7 @@ class TableKeeper:
             return []
         valid_until_ns = NEVER_FRESH_NS if arrival.is_history else now.monotonic_ns + self._ttl_ns
         outcome = self.book.apply_state(state, valid_until_ns=valid_until_ns, written_ns=now.monotonic_ns)
+        self.applied_tick_ns = state.tick_ns if outcome else None
         if outcome is not StateOutcome.RECOVERED:
             return []
         self._counts["recovered"] += 1

@@ -9,13 +9,13 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
-from gate._native import DecisionRing, Gate, LimitTable
+from gate._native import REASONS, DecisionRing, Gate, LimitTable
 from gate.causal import CausalCounters
 from gate.desk import Booked, Cancel, GateDesk, Holding, hash_of
 from gate.facts import KINDS as FACT_KINDS
@@ -24,10 +24,12 @@ from gate.journal import REPORT, REQUEST, Journal
 from gate.reconcile import Reconciler
 from gate.trail.decision_record import ENFORCER
 from gate.trail.shipper import Shipper, ShipperSettings
+from schemas import metrics
+from schemas.exposition import ProcessMetrics, Reading
 from schemas.kafka_security import KafkaSecurity, security_of
 from schemas.orders import ExecutionSource, FactKind, OrderDecision, OrderExecution, OrderFact, OrderRequest
 from schemas.records import RiskAlert
-from schemas.units import NS_PER_MS
+from schemas.units import NS_PER_MS, NS_PER_S
 
 log = logging.getLogger("tidegate.gate.trading")
 
@@ -52,6 +54,8 @@ class TradingSettings(KafkaSecurity):
         positions: (account, instrument) pairs that it holds.
         orders: Working orders that it holds.
         reconcile_ms: How long ledger and drop copy may differ before people are told; 0 = there is no drop copy.
+        metrics_host: Where Prometheus may ask,
+        metrics_port: and its port; 0 = no metrics.
     """
 
     table_path: Path
@@ -63,6 +67,8 @@ class TradingSettings(KafkaSecurity):
     positions: int = 8_192
     orders: int = 65_536
     reconcile_ms: int = 0
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = 0
 
 
 class Answer(NamedTuple):
@@ -196,6 +202,24 @@ class TradingGate:
         facts = {"facts_told": self._facts.told, "facts_waiting": self._facts.waiting}
         return {**self._gate.counters(), **shipped, **facts, "mismatches": mismatches}
 
+    def _readings(self) -> Iterator[Reading]:
+        """Tell what a scrape asks for: counts that lie in shared memory anyway, so no order waits for it."""
+        judged, ring = self._gate.counters(), self._ring.counters()
+        yield from ((metrics.TRADING_ORDERS, judged[how], (how,)) for how in ("accepted", "refused", "pended"))
+        yield metrics.TRADING_RING_PENDING, ring["pending"]
+        yield metrics.TRADING_RING_TORN, ring["torn"]
+        for reason, lost in self._ring.lost_by_reason().items():
+            yield metrics.TRADING_RING_LOST, lost, (REASONS[reason] if reason < len(REASONS) else "other",)
+        yield metrics.TRADING_FACTS_WAITING, self._facts.waiting
+        yield metrics.TRADING_MISMATCHES, self._reconciler.mismatches if self._reconciler else 0
+        yield metrics.TRADING_TABLE_AGE, (time.monotonic_ns() - self._table.writer_heartbeat_ns) / NS_PER_S
+        if self._shipper is not None:
+            shipped = self._shipper.counters()
+            yield metrics.TRADING_KAFKA_FAILURES, shipped["kafka_failures"]
+            yield metrics.TRADING_LETTERS, shipped["dead_letters"]
+            decided = self._shipper.decided().items()
+            yield from ((metrics.TRADING_DECISIONS, count, verdict_and_reason) for verdict_and_reason, count in decided)
+
     def keep_house(self, now_ns: int, wall_ns: int) -> list[RiskAlert]:
         """Mark and reconcile once, as the thread does; return the alerts, which are also sent."""
         with self._lock:
@@ -265,6 +289,10 @@ class TradingGate:
             self._shipper.start()
             shipper = self._shipper
             self._closers.append(lambda: shipper.stop(STOP_S))
+        if settings.metrics_port:
+            told = ProcessMetrics("trading")
+            told.read(self._readings)
+            self._closers.append(told.serve(settings.metrics_host, settings.metrics_port).close)
         self._keeper = threading.Thread(target=self._run, name="tidegate-housekeeping", daemon=True)
         self._keeper.start()
         self._closers.append(self._stop_keeper)

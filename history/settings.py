@@ -39,6 +39,8 @@ class HistorySettings(KafkaSecurity):
         query_threads: Threads of the engine that one query may take; inserts need the others.
         readers: Queries answered at the same time.
         readers_waiting_max: Questions that may wait for a free reader; more are told to come again.
+        metrics_host: Where Prometheus may ask,
+        metrics_port: and its port; 0 = no metrics.
     """
 
     bootstrap_servers: str
@@ -64,6 +66,8 @@ class HistorySettings(KafkaSecurity):
     query_threads: int = field(default=2, metadata=between(1))
     readers: int = field(default=4, metadata=between(1))
     readers_waiting_max: int = field(default=64, metadata=between(1))
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = field(default=0, metadata=between(0, 65_535))
 
     def __post_init__(self) -> None:
         """Refuse values that no run can use."""

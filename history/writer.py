@@ -11,11 +11,13 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import confluent_kafka
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from history.batch import Arrival, Batch, Bounds
 from history.database import Store, StoreError
@@ -24,8 +26,9 @@ from history.owner import OwnerSocket
 from history.rows import TABLE_OF
 from history.serve import open_owner
 from history.settings import PREFIX, HistorySettings
-from schemas import codec, topics
+from schemas import codec, metrics, topics
 from schemas.errors import Place
+from schemas.exposition import ProcessMetrics, Reading
 from schemas.kafka_security import librdkafka_options
 from schemas.registry import ConfluentRegistry
 from schemas.settings import describe, load_settings
@@ -44,6 +47,14 @@ INSERT_TRIES: Final = 5
 FLUSH_S: Final = 10.0
 MESSAGE_BYTES_MAX: Final = 16 * 1024 * 1024
 """Largest dead letter: it holds the largest message of the topics whole."""
+DATED: Final = ("ticks", "risk_states")
+"""Tables whose rows say by how much history is behind the market."""
+_COUNTED: Final = {
+    "messages": metrics.HISTORY_MESSAGES,
+    "batches": metrics.HISTORY_BATCHES,
+    "dead_letters": metrics.HISTORY_DEAD_LETTERS,
+    "unusable_letters": metrics.HISTORY_UNUSABLE,
+}
 
 
 class Writer:
@@ -59,6 +70,10 @@ class Writer:
         self._rows = dict.fromkeys(TABLE_OF.values(), 0)
         self._counts = {"messages": 0, "batches": 0, "dead_letters": 0, "unusable_letters": 0, "insert_ns": 0}
         self._owner: OwnerSocket | None = None
+        self._lag: dict[tuple[str, int], int] = {}
+        self._replayed_batches = 0
+        self._metrics = ProcessMetrics("history")
+        self._metrics.read(self._readings)
 
     def run(self, is_stopping: Callable[[], bool], on_open: Callable[[], None] = lambda: None) -> None:
         """Serve until ``is_stopping``; ``on_open`` is called once the store is open.
@@ -73,9 +88,11 @@ class Writer:
         try:
             migrate(self._store, replicated=settings.replicated)
             self._owner = open_owner(settings)
+            self._metrics.serve(settings.metrics_host, settings.metrics_port)
             on_open()
             self._consume(is_stopping)
         finally:
+            self._metrics.close()
             if self._owner is not None:
                 self._owner.close()
             self._store.close()
@@ -118,10 +135,18 @@ class Writer:
         if not batch.offsets:
             return
         began_ns = time.perf_counter_ns()
+        newest_ns: dict[str, int] = {}
         for table, rows in batch.tables():
             self._insert(table, rows)
             self._rows[table] += rows.num_rows
-        self._counts["insert_ns"] += time.perf_counter_ns() - began_ns
+            if table in DATED and rows.num_rows:
+                newest_ns[table] = pc.max(rows.column("tick_ns").cast(pa.int64())).as_py()
+        spent_ns = time.perf_counter_ns() - began_ns
+        self._counts["insert_ns"] += spent_ns
+        self._metrics.observe(metrics.HISTORY_INSERT, spent_ns / NS_PER_S)
+        for table, tick_ns in newest_ns.items():
+            is_live = self._metrics.observe_age(metrics.HISTORY_TICK_AGE, tick_ns, time.time_ns(), table)
+            self._replayed_batches += not is_live
         self._send_letters(batch)
         self._positions |= batch.offsets
         self._commit(batch.offsets)
@@ -183,16 +208,26 @@ class Writer:
         for part in parts:
             self._positions.pop((part.topic, part.partition), None)
 
-    def _lag(self) -> dict[str, int]:
+    def _look_at_lag(self) -> dict[tuple[str, int], int]:
         """Return messages not yet stored per partition, by what the broker last told the consumer."""
         lag = {}
         for (topic, number), position in self._positions.items():
             _, end = self._consumer.get_watermark_offsets(confluent_kafka.TopicPartition(topic, number), cached=True)
-            lag[f"{topic}[{number}]"] = max(end - position, 0)
+            lag[topic, number] = max(end - position, 0)
         return lag
 
+    def _readings(self) -> Iterator[Reading]:
+        """Tell what a scrape asks for; on the scraping thread, so nothing here asks the consumer."""
+        yield from ((metrics.HISTORY_ROWS, count, (table,)) for table, count in self._rows.items())
+        yield from ((metric, self._counts[name]) for name, metric in _COUNTED.items())
+        yield metrics.HISTORY_REPLAYED, self._replayed_batches
+        yield from ((metrics.HISTORY_LAG, lag, (topic, str(part))) for (topic, part), lag in self._lag.items())
+        if self._owner is not None:
+            yield metrics.HISTORY_ANSWERED, self._owner.answered
+            yield metrics.HISTORY_OWNER, self._owner.is_alive
+
     def _write_status(self, *, ended: bool) -> None:
-        lag = self._lag()
+        lag = self._lag = self._look_at_lag()
         status = {
             "pid": os.getpid(),
             "ended": ended,
@@ -201,7 +236,7 @@ class Writer:
             "answers": self._owner is not None and self._owner.is_alive,
             "rows": self._rows,
             "lag_messages": sum(lag.values()),
-            "lag": lag,
+            "lag": {f"{topic}[{number}]": count for (topic, number), count in lag.items()},
             "positions": {f"{topic}[{number}]": position for (topic, number), position in self._positions.items()},
             **self._counts,
         }

@@ -5,12 +5,14 @@ It takes viewed ticks, or the value of a ``features.ticks`` message as it is, an
 """
 
 import logging
+import time
 from typing import Any
 
 from pyflink.datastream import MapFunction, RuntimeContext
 from pyflink.table import DataTypes, StreamTableEnvironment
 from pyflink.table.udf import FunctionContext, ScalarFunction, udf
 
+from jobs.measuring import OperatorMetrics
 from jobs.operators.python_thread import PythonThread
 from jobs.settings import JobSettings
 from models.folder import ModelFolder, ModelShelf
@@ -19,6 +21,7 @@ from models.model_files import ModelError
 from models.serving.interface import WindowScorer
 from models.serving.network import read_network
 from models.serving.opening import FIRST_ANSWER_S, open_scorer
+from schemas import metrics
 
 NAME = "vae_score"
 LOG = logging.getLogger(__name__)
@@ -68,16 +71,20 @@ class VaeScore(ScalarFunction):
     def open(self, function_context: FunctionContext) -> None:
         """Open the network of the model that the job starts with."""
         self._body = _Body(self._settings)
-        metrics = function_context.get_metric_group()
-        self._counted = {name: metrics.counter(f"network_{name}") for name in self._body.answered()}
+        self._metrics = OperatorMetrics(function_context.get_metric_group())
+        self._metrics.declare(metrics.JOBS_SCORE)
+        for outcome in self._body.answered():
+            self._metrics.declare(metrics.JOBS_NETWORK, outcome)
 
     def eval(self, ticks: Any) -> bytes:
         """Return the scores of one message."""
-        before = self._body.answered()
+        before, began_s = self._body.answered(), time.perf_counter()
         scores = self._body.score(bytes(ticks))
-        for name, count in self._body.answered().items():
-            if count > before[name]:
-                self._counted[name].inc(count - before[name])
+        self._metrics.observe(metrics.JOBS_SCORE, time.perf_counter() - began_s)
+        for outcome, count in self._body.answered().items():
+            if count > before[outcome]:
+                self._metrics.count(metrics.JOBS_NETWORK, count - before[outcome], outcome)
+        self._metrics.flush_if_due()
         return scores
 
 

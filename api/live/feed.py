@@ -27,6 +27,7 @@ BATCH_MAX: Final = 200
 POLL_S: Final = 0.02
 FROM_THE_START: Final = {topics.RISK_COMMANDS}
 RETRY_S: Final = 0.5
+LAG_NS: Final = 1_000_000_000
 
 
 class Feed:
@@ -42,6 +43,7 @@ class Feed:
         self.connected = False
         self.caught_up = False
         self.failure: str | None = None
+        self.lag_messages = 0
         self._thread = threading.Thread(target=self._run, name="api-feed", daemon=True)
 
     def start(self) -> None:
@@ -83,6 +85,7 @@ class Feed:
         try:
             self._assign(consumer)
             self.failure = None
+            lag_ns = 0
             while not self._stopping.is_set():
                 messages = consumer.consume(BATCH_MAX, POLL_S)
                 heard_ns = time.monotonic_ns()
@@ -90,6 +93,9 @@ class Feed:
                     self._take(message, heard_ns)
                 if not self.connected:
                     self._look_again(consumer)
+                if heard_ns >= lag_ns:
+                    lag_ns = heard_ns + LAG_NS
+                    self.lag_messages = self._look_at_lag(consumer)
                 if not self.caught_up and all(self._positions.get(key, 0) >= end for key, end in self._ends.items()):
                     self.caught_up = True
                     log.info("caught_up messages=%d", sum(self._view.counts.values()))
@@ -129,6 +135,14 @@ class Feed:
             self.failure = str(error)
         else:
             self.connected, self.failure = True, None
+
+    def _look_at_lag(self, consumer: Any) -> int:
+        """Return how many messages are not read, by what the broker last told."""
+        ends = (
+            (key, consumer.get_watermark_offsets(confluent_kafka.TopicPartition(*key), cached=True))
+            for key in self._ends
+        )
+        return sum(max(0, high - self._positions.get(key, 0)) for key, (_, high) in ends)
 
     def _take(self, message: Any, heard_ns: int) -> None:
         error = message.error()

@@ -22,6 +22,7 @@ from feeds.merging import with_signals
 from feeds.producer import FrameProducer, Sent
 from history.client import query
 from schemas import topics
+from schemas.exposition import ProcessMetrics
 from schemas.frames import ChannelFrame
 from schemas.records import RiskState
 from schemas.ticks import read_batch
@@ -68,8 +69,12 @@ def command(
         files = SignalFiles(signals, subjects, session)
         refuse_past(stack, session.channel_id, session.start_ns)
         wanted = (session.end_ns - session.start_ns) // TICK_NS
-        with Tail(layout.bootstrap_servers, (topics.FEATURES_TICKS, topics.RISK_STATES), from_start=False) as tail:
-            counted, sent, wall_s = _run(tail, frame_producer(stack), _frames(session, files), session, speed=speed)
+        with (
+            Tail(layout.bootstrap_servers, (topics.FEATURES_TICKS, topics.RISK_STATES), from_start=False) as tail,
+            ProcessMetrics("feeds").serve("127.0.0.1", stack.metrics_ports().get("feeds", 0)) as told,
+        ):
+            producer = frame_producer(stack, told)
+            counted, sent, wall_s = _run(tail, producer, _frames(session, files), session, speed=speed)
     except (FeedError, SubjectError) as error:
         raise click.ClickException(str(error)) from error
     report = _report(session, sent, counted, wanted)

@@ -13,6 +13,7 @@ from deploy.local.stack import Stack, StackError
 from deploy.topics import TopicsError
 from feeds.producer import FrameProducer
 from feeds.settings import PREFIX, ProducerSettings
+from schemas.exposition import ProcessMetrics
 from schemas.settings import SettingsError, load_settings
 
 state_option = click.option(
@@ -25,14 +26,14 @@ state_option = click.option(
 )
 
 
-def frame_producer(stack: Stack) -> FrameProducer:
-    """Return a producer into ``stack``, as the settings of producers say.
+def frame_producer(stack: Stack, told: ProcessMetrics | None = None) -> FrameProducer:
+    """Return a producer into ``stack``, as the settings of producers say; ``told`` are the metrics of this process.
 
     Raises:
         SettingsError: The settings cannot be used.
     """
     settings = load_settings(ProducerSettings, stack.settings_path("producer"), prefix=PREFIX)
-    return FrameProducer(settings.bootstrap_servers, settings)
+    return FrameProducer(settings.bootstrap_servers, settings, told=told)
 
 
 def plain_errors(function: Callable[..., Any]) -> Callable[..., Any]:

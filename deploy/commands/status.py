@@ -23,6 +23,8 @@ def command(state: Path, as_json: bool) -> None:  # noqa: FBT001 - click fills i
             click.echo(f"{name:<16} {'up' if part['alive'] else 'DOWN':<6} pid {part['pid']:<8} {part['log']}")
         for name, job in found["jobs"].items():
             click.echo(f"job {name:<16} {job}")
+        for name, port in found["metrics"].items():
+            click.echo(f"metrics {name:<16} http://127.0.0.1:{port}/metrics")
         click.echo(f"Kafka {found['layout']['bootstrap_servers']}   Flink {found['layout']['rest_url']}")
     parts = [part["alive"] for part in found["parts"].values()]
     if not parts or not all(parts):

@@ -12,13 +12,15 @@ import subprocess
 import sys
 import time
 import urllib.request
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from deploy.local.processes import FAST_START, ProcessBook, Started
 from deploy.local.zookeeper import SESSION_MS_MAX, start_zookeeper
 
+JOBMANAGER = "jobmanager"
 JOBMANAGER_HEAP = "384m"
 TASK_HEAP_MB = 384
 MANAGED_MB = 64
@@ -44,12 +46,21 @@ class FlinkError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class FlinkPorts:
-    """Ports of the JobManager; with that of a ZooKeeper, the cluster survives its JobManager."""
+    """Ports of the JobManager, and where each process of the cluster is asked for its metrics.
+
+    Attributes:
+        rpc: For TaskManagers.
+        rest: REST and web page.
+        blob: For the jobs' files.
+        zookeeper: Of a ZooKeeper, with which the cluster survives its JobManager; ``None`` = without.
+        metrics: Name of a process to its port; one that is not named has no metrics.
+    """
 
     rpc: int
     rest: int
     blob: int
     zookeeper: int | None = None
+    metrics: Mapping[str, int] = field(default_factory=dict)
 
 
 class FlinkCluster:
@@ -89,15 +100,16 @@ class FlinkCluster:
             f"-Xmx{JOBMANAGER_HEAP}",
             "-XX:+UseSerialGC",
             FAST_START,
-            *self._java_options("jobmanager"),
+            *self._java_options(JOBMANAGER),
         ]
         main = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
-        return self._book.start("jobmanager", [*java, main, "-c", str(self._conf), "-x", "cluster"], env=self._env())
+        command = [*java, main, "-c", str(self._conf), "-x", "cluster", *self._reporting(JOBMANAGER)]
+        return self._book.start(JOBMANAGER, command, env=self._env())
 
     def start_taskmanager(self, index: int) -> Started:
         """Start one TaskManager (again)."""
         heap = f"{TASK_HEAP_MB + 128}m"
-        name = f"taskmanager-{index}"
+        name = taskmanager(index)
         java = [
             "java",
             f"-Xms{heap}",
@@ -109,7 +121,9 @@ class FlinkCluster:
         ]
         main = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
         resource = ["-D", f"taskmanager.resource-id={name}-{time.monotonic_ns()}"]
-        return self._book.start(name, [*java, main, "-c", str(self._conf), *resource], env=self._env())
+        return self._book.start(
+            name, [*java, main, "-c", str(self._conf), *resource, *self._reporting(name)], env=self._env()
+        )
 
     def ready(self, taskmanagers: int) -> bool:
         """Return whether all TaskManagers have registered."""
@@ -200,6 +214,20 @@ class FlinkCluster:
             f"{self._folder / 'lib'}/*",
         ]
 
+    def _reporting(self, name: str) -> list[str]:
+        """Return the options that open a process's port for Prometheus: the reporter comes with the package, as a plugin."""
+        port = self._ports.metrics.get(name)
+        if not port:
+            return []
+        reporter = "metrics.reporter.prometheus"
+        options = {
+            "metrics.reporters": "prometheus",
+            f"{reporter}.factory.class": "org.apache.flink.metrics.prometheus.PrometheusReporterFactory",
+            f"{reporter}.port": port,
+            f"{reporter}.filterLabelValueCharacters": "false",  # bounds of buckets have a dot
+        }
+        return [part for key, value in options.items() for part in ("-D", f"{key}={value}")]
+
     def _env(self) -> dict[str, str]:
         package = pyflink_folder()
         return {
@@ -267,6 +295,11 @@ class FlinkCluster:
             "high-availability.zookeeper.client.connection-timeout": "3 s",
             "high-availability.zookeeper.client.retry-wait": "500 ms",
         }
+
+
+def taskmanager(index: int) -> str:
+    """Return the name of a TaskManager in the process book."""
+    return f"taskmanager-{index}"
 
 
 def pyflink_folder() -> Path:

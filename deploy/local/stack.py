@@ -19,12 +19,17 @@ import confluent_kafka
 from deploy.instruments import reference_commands
 from deploy.local.broker import start_broker
 from deploy.local.console import api_settings
-from deploy.local.flink import FlinkCluster, FlinkPorts, repository
+from deploy.local.flink import JOBMANAGER, FlinkCluster, FlinkPorts, repository, taskmanager
 from deploy.local.ports import answers, free_ports
 from deploy.local.processes import ProcessBook, alive
+from deploy.local.prometheus import write_prometheus
 from deploy.topics import TopicsSettings, apply_topics
 from schemas import codec, topics
 
+METRICS: Final = "metrics_"
+"""Before the name of a part: the port that Prometheus asks."""
+OUR_PROCESSES: Final = ("gate", "history", "api", "desk", "feeds")
+"""What may serve metrics beside the cluster; desk and feeds live in commands that come and go."""
 JOBS: Final = ("compute_features", "score_risk", "enforce_orders")
 READY_KEY: Final = {"gate": "caught_up", "history": "answers", "api": "answers"}
 """What the status file of a process says once the process does its work."""
@@ -119,8 +124,21 @@ class Stack:
             self.book,
             self.state / "flink",
             jars=repository() / "jars" / "flink",
-            ports=FlinkPorts(ports["flink_rpc"], ports["flink_rest"], ports["flink_blob"], ports.get("zookeeper")),
+            ports=FlinkPorts(
+                ports["flink_rpc"],
+                ports["flink_rest"],
+                ports["flink_blob"],
+                ports.get("zookeeper"),
+                self.metrics_ports(),
+            ),
         )
+
+    def metrics_ports(self) -> dict[str, int]:
+        """Return where each part answers ``GET /metrics``, by its name; parts of a stack laid out before had none."""
+        marked = {
+            name.removeprefix(METRICS): port for name, port in self.layout.ports.items() if name.startswith(METRICS)
+        }
+        return dict(sorted(marked.items()))
 
     def up(self, **overrides: str | float | bool) -> Layout:
         """Start everything and return once it works.
@@ -134,9 +152,9 @@ class Stack:
         """
         self._refuse_when_unfit()
         self._started = time.monotonic()
-        layout = self._lay_out()
         parallelism, extent = int(overrides.get("parallelism", 1)), self.extent
         taskmanagers = extent.taskmanagers or len(extent.jobs) * parallelism
+        layout = self._lay_out(taskmanagers)
         try:
             self.start_broker()
             self.flink.start(taskmanagers)
@@ -173,7 +191,13 @@ class Stack:
             jobs = {name: job["state"] for name, job in self.flink.jobs().items()}
         except OSError:
             jobs = {}
-        return {"state": str(self.state), "layout": asdict(self.layout), "parts": parts, "jobs": jobs}
+        return {
+            "state": str(self.state),
+            "layout": asdict(self.layout),
+            "parts": parts,
+            "jobs": jobs,
+            "metrics": self.metrics_ports(),
+        }
 
     def require_up(self) -> Layout:
         """Return the layout of a stack that runs.
@@ -260,12 +284,14 @@ class Stack:
             if not list((repository() / "jars" / folder).glob("*.jar")):
                 raise StackError(f"no jars in jars/{folder}: run `make jars`")
 
-    def _lay_out(self) -> Layout:
+    def _lay_out(self, taskmanagers: int) -> Layout:
         self.state.mkdir(parents=True, exist_ok=True)
         epoch = self.layout.epoch + 1 if (self.state / "stack.json").exists() else 1
         names = ["broker", "controller", "flink_rpc", "flink_rest", "flink_blob", "api"]
         if self.extent.survives_jobmanager:
             names.append("zookeeper")
+        watched = [*OUR_PROCESSES, JOBMANAGER, *(taskmanager(number) for number in range(1, taskmanagers + 1))]
+        names += [METRICS + name for name in watched]
         ports = dict(zip(names, free_ports(len(names)), strict=True))
         layout = Layout(
             bootstrap_servers=f"127.0.0.1:{ports['broker']}",
@@ -282,10 +308,10 @@ class Stack:
     def _write_settings(self, layout: Layout, overrides: dict[str, Any]) -> None:
         kafka = {"bootstrap_servers": layout.bootstrap_servers}
         jobs = {**kafka, "epoch": layout.epoch, "model_dir": str(repository() / "models" / "default"), **overrides}
-        gate = {**kafka, "table_path": layout.table_path, "state_dir": str(self.state)}
+        gate: dict[str, Any] = {**kafka, "table_path": layout.table_path, "state_dir": str(self.state)}
         if "ttl_ms" in overrides:
             gate["ttl_ms"] = overrides["ttl_ms"]
-        history = {
+        history: dict[str, Any] = {
             **kafka,
             "data_dir": layout.history_dir,
             "status_dir": str(self.state),
@@ -294,6 +320,9 @@ class Stack:
         api = api_settings(self.state, layout.bootstrap_servers, layout.ports["api"])
         if "ttl_ms" in overrides:
             api["ttl_ms"] = overrides["ttl_ms"]
+        for name, values in (("gate", gate), ("history", history), ("api", api)):
+            values["metrics_port"] = layout.ports[METRICS + name]
+        write_prometheus(self.state, self.metrics_ports())
         files = {"jobs": jobs, "gate": gate, "history": history, "api": api, "producer": kafka}
         for name, values in files.items():
             merged = {**values, **self.extent.settings.get(name, {})}

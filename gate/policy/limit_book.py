@@ -7,6 +7,7 @@ tiers again here (a gate with an opinion of its own could disagree with the stat
 """
 
 import heapq
+from collections import Counter
 from collections.abc import Callable, Mapping
 from enum import IntEnum
 from typing import Final
@@ -166,6 +167,19 @@ class LimitBook:
         """Return the state in force (fresh or not); ``None`` before the first one."""
         entry = self._instruments.get(instrument_id)
         return None if entry is None else entry.state
+
+    def census(self, now_ns: int) -> Counter[str]:
+        """Return how many rows are ``fresh``, ``stale``, ``expired`` or ``never`` told, of which ``tier_<n>``, and ``degraded``."""
+        found: Counter[str] = Counter()
+        for entry in self._instruments.values():
+            state = entry.state
+            if state is None:
+                found["never"] += 1
+                continue
+            found["expired" if now_ns >= entry.valid_until_ns else "stale" if state.stale else "fresh"] += 1
+            found[f"tier_{int(state.tier)}"] += 1
+            found["degraded"] += state.degraded
+        return found
 
     def memory_of(self, instrument_id: int) -> list[list[tuple[int, int]]]:
         """Return what the last state of an instrument does not tell: recent tiers and reference prices."""

@@ -13,6 +13,7 @@ import logging
 import queue
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -103,6 +104,7 @@ class Shipper:
         self._told_lost = 0
         self._delay_told = False
         self._counts = dict.fromkeys(_COUNTS, 0)
+        self._decided: Counter[tuple[str, str]] = Counter()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="tidegate-shipper", daemon=True)
 
@@ -133,6 +135,10 @@ class Shipper:
     def counters(self) -> dict[str, int]:
         """Return the counts of the shipper and, under their own names, of the ring."""
         return {**self._counts, **self._ring.counters(), "in_flight": len(self._window)}
+
+    def decided(self) -> dict[tuple[str, str], int]:
+        """Return how many decisions were taken from the ring, by verdict and reason; one that is sent anew counts again."""
+        return dict(self._decided)
 
     def tell(self, alert: RiskAlert) -> None:
         """Send an alert of somebody else in this process; any thread may. It waits for Kafka as the shipper's own do."""
@@ -184,6 +190,7 @@ class Shipper:
 
     def _send(self, position: int, entry: DecisionEntry) -> None:
         decision = to_decision(entry, self._accounts, instance=self.instance)
+        self._decided[decision.verdict.name, decision.reason] += 1
         topic, key, stamp_ms = topics.ORDERS_DECISIONS, decision.account_id, max(decision.ts_event_ns, 0) // NS_PER_MS
         try:
             value = codec.encode(topic, decision, self._registry)

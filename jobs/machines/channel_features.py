@@ -31,12 +31,16 @@ class FrameOutcome:
 
     Attributes:
         ticks: Encoded ticks that it closed, ``None`` when none.
+        tick_ns: The ticks that it closed, each once.
+        rows: Their rows.
         letters: Dead letters.
         keep: The raw frame changed the kernel and belongs into the log, unless ``snapshot`` replaces the log.
         snapshot: New snapshot; the log starts anew.
     """
 
     ticks: bytes | None = None
+    tick_ns: tuple[int, ...] = ()
+    rows: int = 0
     letters: list[Message] = field(default_factory=list)
     keep: bool = False
     snapshot: bytes | None = None
@@ -82,6 +86,8 @@ class ChannelFeatures:
         letters = [] if result.gap is None else [self._gap_letter(result.gap, raw, place)]
         return FrameOutcome(
             ticks=self._encode(result),
+            tick_ns=tuple(dict.fromkeys(result.tick_ns.tolist())),
+            rows=len(result.tick_ns),
             letters=letters,
             keep=not result.duplicate,
             snapshot=None if replaying else self._snapshot_if_due(frame.ts_last_ns),

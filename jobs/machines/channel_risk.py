@@ -8,7 +8,7 @@ from jobs.machines.letters import Message, dead_letter
 from jobs.machines.scored import scores_of
 from jobs.machines.tracked import TrackedTicks, encode_tracked
 from models.alerting import SOURCE
-from models.risk import Models, RiskTracker, Tracked, TrackerSettings
+from models.risk import Models, Pulse, RiskTracker, Tracked, TrackerSettings
 from models.tiers import TierUse
 from models.viewed import decode_viewed
 from models.wire import decode_scores
@@ -16,18 +16,38 @@ from schemas import codec, topics
 from schemas.codec import Registry
 from schemas.errors import MessageError, Place
 from schemas.people import message_key
-from schemas.records import CommandKind, RiskCommand
+from schemas.records import CommandKind, RiskCommand, Tier
 from schemas.scores import encode_scores
 
 
 @dataclass(frozen=True, slots=True)
+class Census:
+    """A channel at the newest of the ticks just judged, for those who watch.
+
+    Attributes:
+        tick_ns: The ticks, each once.
+        model: Folder of the model that judged.
+        tiers: Instruments in each tier.
+        stale: Instruments whose book is not trusted.
+        degraded: Instruments judged without the network.
+    """
+
+    tick_ns: tuple[int, ...]
+    model: str
+    tiers: tuple[int, ...]
+    stale: int
+    degraded: int
+
+
+@dataclass(frozen=True, slots=True)
 class RiskOutcome:
-    """Encoded messages, and what must be kept."""
+    """Encoded messages, what must be kept, and what there is to watch (``None`` = no tick was new)."""
 
     tracked: bytes | None = None
     alerts: list[Message] = field(default_factory=list)
     scores: list[Message] = field(default_factory=list)
     kept: Kept = field(default_factory=Kept)
+    census: Census | None = None
 
 
 class RiskScoring:
@@ -85,7 +105,7 @@ class RiskScoring:
         told = TrackedTicks(*names, tracked.pulses, states)
         rows = scores_of(told, epoch=self._epoch)
         told_scores = [] if rows is None else [(told.channel_id.encode(), encode_scores(rows))]
-        return RiskOutcome(encode_tracked(told), alerts, told_scores, kept)
+        return RiskOutcome(encode_tracked(told), alerts, told_scores, kept, _census(tracked.pulses, names[1]))
 
     def use(self) -> TierUse:
         """Return how the channel's instruments used the tiers so far."""
@@ -122,6 +142,15 @@ def read_command(
 def is_release(command: RiskCommand) -> bool:
     """Return whether a command is this step's business."""
     return command.kind is CommandKind.RELEASE
+
+
+def _census(pulses: list[Pulse], model: str) -> Census | None:
+    if not pulses:
+        return None
+    newest = pulses[-1]
+    tiers = tuple(int((newest.tier == tier).sum()) for tier in Tier)
+    ticks = tuple(pulse.tick_ns for pulse in pulses)
+    return Census(ticks, model, tiers, int(newest.stale.sum()), int(newest.degraded.sum()))
 
 
 def _key(instrument_id: int) -> bytes:

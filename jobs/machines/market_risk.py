@@ -21,10 +21,11 @@ from schemas.records import RiskState, Tier
 
 @dataclass(frozen=True, slots=True)
 class MarketOutcome:
-    """Encoded messages for each topic."""
+    """Encoded messages for each topic, and the ticks that they are of."""
 
     states: list[Message] = field(default_factory=list)
     alerts: list[Message] = field(default_factory=list)
+    tick_ns: list[int] = field(default_factory=list)
 
 
 class MarketRisk:
@@ -53,6 +54,7 @@ class MarketRisk:
         tracked, out = decode_tracked(raw), MarketOutcome()
         waiting = list(tracked.states)
         for pulse in tracked.pulses:
+            out.tick_ns.append(pulse.tick_ns)
             own = [message for tick_ns, message in waiting if tick_ns == pulse.tick_ns]
             waiting = [one for one in waiting if one[0] != pulse.tick_ns]
             before = self._floors.get(tracked.channel_id, Tier.NORMAL)

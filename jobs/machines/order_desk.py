@@ -49,6 +49,7 @@ class OrderOutcome:
 
     Attributes:
         decisions: Encoded decisions by account.
+        verdicts: Verdict and reason of each.
         letters: Dead letters.
         entry: What must be kept to do it again, unless ``snapshot`` replaces all entries; ``None`` = nothing.
         snapshot: New snapshot; the entries start anew.
@@ -56,6 +57,7 @@ class OrderOutcome:
 
     decisions: list[Encoded] = field(default_factory=list)
     letters: list[Encoded] = field(default_factory=list)
+    verdicts: list[tuple[str, str]] = field(default_factory=list)
     entry: bytes | None = None
     snapshot: bytes | None = None
 
@@ -86,6 +88,7 @@ class OrderDesk:
         self._desk = self._make_desk(self._rules.table, None)
         self._places: dict[str, int] = {}
         self._held: set[int] = set()
+        self._verdicts: list[tuple[str, str]] = []
         self._log_bytes = self._snapshot_bytes = 0
 
     def learn(self, raw: bytes, place: Place) -> tuple[Kept | None, list[Encoded]]:
@@ -110,6 +113,7 @@ class OrderDesk:
             partition, offset = _HEAD.unpack(head)
             self._take(raw, Place(topic.decode(), partition, offset))
             self._log_bytes += len(entry)
+        self._verdicts.clear()  # of the lost machine, which told them
         memory = self._desk.memory()
         self._desk = self._desk_over(self._rules.table, self._desk.gate.snapshot(), memory)
         self._rules.evidence.start_anew()
@@ -123,7 +127,8 @@ class OrderDesk:
         entry = _put_together([_HEAD.pack(place.partition, place.offset), place.topic.encode(), raw, *rows])
         self._log_bytes += len(entry)
         snapshot = self._snapshot_if_due()
-        return OrderOutcome(decisions, letters, None if snapshot else entry, snapshot)
+        verdicts, self._verdicts = self._verdicts, []
+        return OrderOutcome(decisions, letters, verdicts, None if snapshot else entry, snapshot)
 
     def holdings(self) -> list[tuple[Any, ...]]:
         """Return the positions of the ledger."""
@@ -160,6 +165,7 @@ class OrderDesk:
             if isinstance(record, OrderRequest):
                 decision = self._desk.submit(record, record.ts_event_ns)
                 encoded = codec.encode(topics.ORDERS_DECISIONS, decision, self._registry)
+                self._verdicts.append((decision.verdict.name, decision.reason))
                 decisions.append((record.account_id.encode(), encoded))
             elif refused := self._book(record):
                 letters.append(self._letter(refused, item_raw, item_place))

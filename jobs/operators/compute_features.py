@@ -1,19 +1,23 @@
 """The operator of `compute_features`: keyed by channel, a live machine as cache, snapshot and frames as keyed state."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from pyflink.common import Row, Types
 from pyflink.datastream import KeyedProcessFunction, OutputTag, RuntimeContext
 from pyflink.datastream.state import ListStateDescriptor, ValueStateDescriptor
 
-from jobs.machines.channel_features import ChannelFeatures
+from jobs.machines.channel_features import ChannelFeatures, FrameOutcome
 from jobs.machines.sealing import Machine, Seal
+from jobs.measuring import OperatorMetrics
 from jobs.operators.python_thread import PythonThread
 from jobs.sinks import MESSAGE
 from jobs.sources import message_of
+from schemas import metrics
 
 DEAD_LETTERS = OutputTag("dead-letters", MESSAGE)
+STEP: Final = "compute_features"
+HOP: Final = "features"
 
 
 class ComputeFeatures(KeyedProcessFunction):
@@ -32,9 +36,10 @@ class ComputeFeatures(KeyedProcessFunction):
         self._thread = PythonThread("compute-features")
         self._snapshot = runtime_context.get_state(ValueStateDescriptor("snapshot-v1", Types.PICKLED_BYTE_ARRAY()))
         self._frames = runtime_context.get_list_state(ListStateDescriptor("frames-v1", Types.PICKLED_BYTE_ARRAY()))
-        metrics = runtime_context.get_metrics_group()
-        self._ticks_count = metrics.counter("tick_messages")
-        self._letters_count = metrics.counter("dead_letters")
+        self._metrics = OperatorMetrics(runtime_context.get_metrics_group())
+        self._metrics.declare(metrics.JOBS_DEAD_LETTERS, STEP)
+        self._metrics.declare(metrics.JOBS_TICK_AGE, HOP)
+        self._metrics.declare(metrics.JOBS_REPLAYED)
 
     def process_element(self, value: Any, ctx: KeyedProcessFunction.Context) -> Iterator[Any]:
         """Apply one frame."""
@@ -47,11 +52,22 @@ class ComputeFeatures(KeyedProcessFunction):
         elif outcome.keep:
             self._frames.add(message.value)
         for letter in outcome.letters:
-            self._letters_count.inc()
+            self._metrics.now(metrics.JOBS_DEAD_LETTERS, 1, STEP)
             yield DEAD_LETTERS, Row(*letter)
         if outcome.ticks is not None:
-            self._ticks_count.inc()
             yield Row(message.key, outcome.ticks)
+        self._measure(ctx.get_current_key(), outcome)
+
+    def _measure(self, channel_id: str, outcome: FrameOutcome) -> None:
+        told = self._metrics
+        told.count(metrics.JOBS_FRAMES, 1, channel_id)
+        if outcome.tick_ns:
+            told.count(metrics.JOBS_TICKS, len(outcome.tick_ns), channel_id)
+            told.count(metrics.JOBS_TICK_ROWS, outcome.rows, channel_id)
+            for tick_ns in outcome.tick_ns:
+                if not told.age(metrics.JOBS_TICK_AGE, tick_ns, HOP):
+                    told.count(metrics.JOBS_REPLAYED)
+        told.flush_if_due()
 
     def _machine(self, channel_id: str) -> ChannelFeatures:
         machine = self._machines.get(channel_id)

@@ -8,15 +8,18 @@ from pyflink.datastream import KeyedBroadcastProcessFunction, OutputTag, Runtime
 from pyflink.datastream.state import ListStateDescriptor, MapStateDescriptor, ValueStateDescriptor
 
 from jobs.machines.order_desk import OrderDesk
+from jobs.measuring import OperatorMetrics
 from jobs.operators.python_thread import PythonThread
 from jobs.sinks import MESSAGE
 from jobs.sources import message_of
+from schemas import metrics
 from schemas.registry import ConfluentRegistry
 from schemas.units import NS_PER_MS
 
 DEAD_LETTERS = OutputTag("dead-letters", MESSAGE)
 RULES = MapStateDescriptor("rules-v2", Types.STRING(), Types.PICKLED_BYTE_ARRAY())
 """Broadcast state: the newest state of each instrument and every applied command, as the machine wants them kept."""
+STEP: Final = "enforce_orders"
 FIRM: Final = "firm"
 """The one key: limits of the firm as a whole bind its accounts together, so one ledger is the unit of consistency."""
 
@@ -39,6 +42,8 @@ class EnforceOrders(KeyedBroadcastProcessFunction):
         self._desk = OrderDesk(ttl_ns=self._ttl_ms * NS_PER_MS, instance=f"epoch-{self._epoch}", registry=registry)
         self._relearned = self._restored = False
         self._snapshot = runtime_context.get_state(ValueStateDescriptor("ledger-v1", Types.PICKLED_BYTE_ARRAY()))
+        self._metrics = OperatorMetrics(runtime_context.get_metrics_group())
+        self._metrics.declare(metrics.JOBS_DEAD_LETTERS, STEP)
         self._entries = runtime_context.get_list_state(ListStateDescriptor("entries-v1", Types.PICKLED_BYTE_ARRAY()))
 
     def process_element(self, value: Any, ctx: KeyedBroadcastProcessFunction.ReadOnlyContext) -> Iterator[Any]:
@@ -53,9 +58,12 @@ class EnforceOrders(KeyedBroadcastProcessFunction):
         elif outcome.entry is not None:
             self._entries.add(outcome.entry)
         for letter in outcome.letters:
+            self._metrics.now(metrics.JOBS_DEAD_LETTERS, 1, STEP)
             yield DEAD_LETTERS, Row(*letter)
         for decision in outcome.decisions:
             yield Row(*decision)
+        for verdict, reason in outcome.verdicts:
+            self._metrics.now(metrics.JOBS_DECISIONS, 1, verdict, reason)
 
     def process_broadcast_element(self, value: Any, ctx: KeyedBroadcastProcessFunction.Context) -> Iterator[Any]:
         """Learn a risk state or a command."""
@@ -66,6 +74,7 @@ class EnforceOrders(KeyedBroadcastProcessFunction):
         if kept is not None:
             rules.put(*kept)
         for letter in letters:
+            self._metrics.now(metrics.JOBS_DEAD_LETTERS, 1, STEP)
             yield DEAD_LETTERS, Row(*letter)
 
     def _restore(self) -> None:

@@ -7,11 +7,12 @@ from pyflink.common import Row, Types
 from pyflink.datastream import KeyedBroadcastProcessFunction, KeyedProcessFunction, OutputTag, RuntimeContext
 from pyflink.datastream.state import MapStateDescriptor, ValueStateDescriptor
 
-from jobs.machines.channel_risk import RiskScoring, is_release, read_command
+from jobs.machines.channel_risk import Census, RiskScoring, is_release, read_command
 from jobs.machines.letters import Message
 from jobs.machines.market_risk import MarketRisk
 from jobs.machines.sealing import Machine, Seal
 from jobs.machines.tick_scaling import TickScaling, is_switch
+from jobs.measuring import OperatorMetrics
 from jobs.operators.kept import KeptState
 from jobs.operators.python_thread import PythonThread
 from jobs.settings import JobSettings
@@ -21,6 +22,7 @@ from models.folder import ModelShelf
 from models.risk import TrackerSettings
 from models.systemic_start import SystemicStart
 from models.tiers import TierUse
+from schemas import metrics
 from schemas.errors import Place
 from schemas.people import message_key
 from schemas.records import RiskCommand, Tier
@@ -41,6 +43,7 @@ SWITCHES = MapStateDescriptor("switches-v1", Types.STRING(), Types.PICKLED_BYTE_
 RELEASES = MapStateDescriptor("releases-v1", Types.STRING(), Types.PICKLED_BYTE_ARRAY())
 """Broadcast state: every command of its kind, as it came."""
 
+RAISED: Final = tuple(tier for tier in Tier if tier)
 MARKET: Final = "market"
 """The one key of the last step: channels are judged together."""
 
@@ -85,6 +88,9 @@ class ScaleTicks(KeyedBroadcastProcessFunction):
         self._commands = _Commands(is_switch, self._registry)
         self._thread = PythonThread("scale-ticks")
         self._kept = KeptState(runtime_context, "scaling-v2", _seal(Machine.TICK_SCALING, self._settings))
+        self._metrics = OperatorMetrics(runtime_context.get_metrics_group())
+        self._metrics.declare(metrics.JOBS_DEAD_LETTERS, "scale")
+        self._metrics.declare(metrics.JOBS_ALERTS, "scale")
 
     def process_element(self, value: Any, ctx: KeyedBroadcastProcessFunction.ReadOnlyContext) -> Iterator[Any]:
         """Scale one message."""
@@ -103,8 +109,10 @@ class ScaleTicks(KeyedBroadcastProcessFunction):
         scaled = self._thread.call(self._machines[key].apply, message.value, message.place, switches)
         self._kept.keep(scaled.kept)
         for letter in scaled.letters:
+            self._metrics.now(metrics.JOBS_DEAD_LETTERS, 1, "scale")
             yield SCALE_LETTERS, Row(*letter)
         for alert in scaled.alerts:
+            self._metrics.now(metrics.JOBS_ALERTS, 1, "scale")
             yield SCALE_ALERTS, Row(*alert)
         for event in scaled.events:
             yield MODEL_EVENTS, Row(*event)
@@ -132,9 +140,13 @@ class TrackRisk(KeyedBroadcastProcessFunction):
         self._commands = _Commands(is_release, self._registry)
         self._thread = PythonThread("track-risk")
         self._kept = KeptState(runtime_context, "tracking-v2", _seal(Machine.RISK_SCORING, self._settings))
-        metrics = runtime_context.get_metrics_group()
-        self._entered = {tier: metrics.counter(f"entered_{tier.name.lower()}") for tier in Tier if tier}
-        self._flapped = {tier: metrics.counter(f"flapped_{tier.name.lower()}") for tier in Tier if tier}
+        self._metrics = OperatorMetrics(runtime_context.get_metrics_group())
+        self._metrics.declare(metrics.JOBS_DEAD_LETTERS, "track")
+        self._metrics.declare(metrics.JOBS_ALERTS, "track")
+        self._metrics.declare(metrics.JOBS_TICK_AGE, "score")
+        for tier in RAISED:
+            self._metrics.declare(metrics.JOBS_TIERS_ENTERED, tier.name)
+            self._metrics.declare(metrics.JOBS_TIERS_FLAPPED, tier.name)
 
     def process_element(self, value: Any, ctx: KeyedBroadcastProcessFunction.ReadOnlyContext) -> Iterator[Any]:
         """Track one message."""
@@ -156,24 +168,38 @@ class TrackRisk(KeyedBroadcastProcessFunction):
         if outcome.alerts:
             self._count()
         for alert in outcome.alerts:
+            self._metrics.now(metrics.JOBS_ALERTS, 1, "track")
             yield ALERTS, Row(*alert)
         for scores in outcome.scores:
             yield SCORES, Row(*scores)
         if outcome.tracked is not None:
             yield Row(bytes(value[0]), outcome.tracked)
+        self._measure(key, outcome.census)
 
     def process_broadcast_element(self, value: Any, ctx: KeyedBroadcastProcessFunction.Context) -> Iterator[Any]:
         """Learn a release."""
         for letter in self._commands.learn(value, ctx.get_broadcast_state(RELEASES)):
+            self._metrics.now(metrics.JOBS_DEAD_LETTERS, 1, "track")
             yield TRACK_LETTERS, Row(*letter)
 
     def _count(self) -> None:
         """Bring the metrics up to what the machines count; a tier changes with an alert only."""
         use = sum((machine.use() for machine in self._machines.values()), TierUse())
-        for tier, counter in self._entered.items():
-            counter.inc(max(0, use.entered[tier] - counter.get_count()))
-        for tier, counter in self._flapped.items():
-            counter.inc(max(0, use.flapped[tier] - counter.get_count()))
+        for tier in RAISED:
+            self._metrics.set(metrics.JOBS_TIERS_ENTERED, use.entered[tier], tier.name)
+            self._metrics.set(metrics.JOBS_TIERS_FLAPPED, use.flapped[tier], tier.name)
+
+    def _measure(self, channel_id: str, census: Census | None) -> None:
+        if census is not None:
+            told = self._metrics
+            told.count(metrics.JOBS_MODEL_TICKS, len(census.tick_ns), census.model)
+            for tick_ns in census.tick_ns:
+                told.age(metrics.JOBS_TICK_AGE, tick_ns, "score")
+            for tier, count in zip(Tier, census.tiers, strict=True):
+                told.hold(metrics.JOBS_INSTRUMENTS, count, channel_id, tier.name)
+            told.hold(metrics.JOBS_STALE, census.stale, channel_id)
+            told.hold(metrics.JOBS_DEGRADED, census.degraded, channel_id)
+        self._metrics.flush_if_due()
 
 
 class RaiseTogether(KeyedProcessFunction):
@@ -190,6 +216,10 @@ class RaiseTogether(KeyedProcessFunction):
         self._thread = PythonThread("raise-together")
         self._state = runtime_context.get_state(ValueStateDescriptor("market-v1", Types.PICKLED_BYTE_ARRAY()))
         self._seal = _seal(Machine.MARKET_RISK, self._settings)
+        self._metrics = OperatorMetrics(runtime_context.get_metrics_group())
+        self._metrics.declare(metrics.JOBS_STATES)
+        self._metrics.declare(metrics.JOBS_ALERTS, "raise")
+        self._metrics.declare(metrics.JOBS_TICK_AGE, "state")
 
     def process_element(self, value: Any, ctx: KeyedProcessFunction.Context) -> Iterator[Any]:
         """Pass one message's states on, raised where their channel or the market asks for it."""
@@ -206,9 +236,14 @@ class RaiseTogether(KeyedProcessFunction):
         outcome = self._thread.call(self._machine.apply, bytes(value[1]))
         self._state.update(self._seal.close(self._machine.state()))
         for alert in outcome.alerts:
+            self._metrics.now(metrics.JOBS_ALERTS, 1, "raise")
             yield MARKET_ALERTS, Row(*alert)
         for state in outcome.states:
             yield Row(*state)
+        self._metrics.count(metrics.JOBS_STATES, len(outcome.states))
+        for tick_ns in outcome.tick_ns:
+            self._metrics.age(metrics.JOBS_TICK_AGE, tick_ns, "state")
+        self._metrics.flush_if_due()
 
     def _start(self, name: str) -> SystemicStart | None:
         return self._shelf(name).systemic

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from deploy.analyst_plots import Asked, pictures
+from deploy.observability.panels import SQL
 from deploy.rehearsal.scoring import SHADOW
 from history import queries
 from history.client import History, QueryError, Statement
@@ -315,6 +316,30 @@ def test_values_from_outside_cannot_become_sql(history: History) -> None:
     assert queries.commands(history, ALWAYS, scope=evil).rows.num_rows == 0
     with pytest.raises(QueryError):
         history.query(Statement("SELECT {number:UInt32}", {"number": evil}))
+
+
+def test_every_panel_of_grafana_answers(history: History) -> None:
+    given = {
+        "$instrument": "1",
+        "$__fromTime": f"toDateTime64({START_NS // NS_PER_S}, 3)",
+        "$__toTime": f"toDateTime64({START_NS // NS_PER_S + 180}, 3)",
+    }
+    found = {}
+    for path in sorted(SQL.glob("*.sql")):
+        text = path.read_text()
+        for macro, value in given.items():
+            text = text.replace(macro, value)
+        assert "$" not in text, path.name
+        found[path.stem] = history.query(text).dicts()
+    assert max(row["tier"] for row in found["tier"]) == 3
+    assert max(float(row["own"]) for row in found["score"]) > 5
+    assert len(found["price"]) > 150
+    assert len(found["spread"]) == len(found["price"])
+    assert {row["tier"] for row in found["tier_changes"]} >= {"ELEVATED", "HIGH_ALERT", "CRITICAL"}
+    assert {row["verdict"] for row in found["decisions"]} >= {"ACCEPT", "REJECT"}
+    assert [row["instrument_id"] for row in found["instrument"]] == [1, 2, 3, 4]
+    assert all(found[name] for name in ("alerts", "commands", "quality"))
+    assert found["dead_letters"] == []
 
 
 def test_other_lists_answer(history: History) -> None:

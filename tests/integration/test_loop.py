@@ -4,11 +4,11 @@ The tests share the stack and one channel that goes on from test to test, as a v
 """
 
 import json
-import os
 import re
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +16,13 @@ from pathlib import Path
 import confluent_kafka
 import numpy as np
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.desk import FOLDER, Desk
 from deploy.instruments import load_instruments
 from deploy.local.processes import alive
-from deploy.local.stack import JOBS, Layout, Stack
+from deploy.local.prometheus import RULES
+from deploy.local.stack import JOBS, METRICS, Layout, Stack
 from deploy.observe import Tail, record_in
 from features.channel import ChannelKernel
 from feeds.blocks import Row, block_of
@@ -30,7 +32,9 @@ from feeds.simulator.session import simulate
 from gate.facts import Hand
 from schemas import topics
 from schemas.events import Kind
+from schemas.exposition import ProcessMetrics
 from schemas.frames import Frame, encode_frame
+from schemas.metrics import FLINK_NAMES, PROCESSES, samples
 from schemas.records import (
     AlertKind,
     DeadLetter,
@@ -60,12 +64,13 @@ class Market:
     """One channel's feed, which goes on where it stopped, and what everyone said about it."""
 
     def __init__(self, layout: Layout) -> None:
+        told = ProcessMetrics("feeds").serve("127.0.0.1", layout.ports[f"{METRICS}feeds"])
         session = simulate("calm", 11, duration_s=300)
         plan = session.scenario
         self._frames = list(frames_of([session.block], CHANNEL, start_ns=plan.start_ns, end_ns=plan.end_ns))
         self._next = 0
         self._true_books = ChannelKernel(CHANNEL)
-        self._producer = FrameProducer(layout.bootstrap_servers)
+        self._producer = FrameProducer(layout.bootstrap_servers, told=told)
         self._raw = confluent_kafka.Producer({"bootstrap.servers": layout.bootstrap_servers, "log_level": 2})
         wanted = (topics.RISK_STATES, topics.RISK_ALERTS, topics.DEAD_LETTERS, topics.ORDERS_DECISIONS)
         self.tail = Tail(layout.bootstrap_servers, wanted, from_start=True)
@@ -168,7 +173,9 @@ def market(stack: Stack) -> Market:
 
 @pytest.fixture(scope="module")
 def desk(stack: Stack) -> Iterator[Desk]:
-    with Desk(stack.layout.bootstrap_servers, Path(stack.layout.table_path), stack.state / FOLDER) as process:
+    port = stack.metrics_ports()["desk"]
+    place = Path(stack.layout.table_path)
+    with Desk(stack.layout.bootstrap_servers, place, stack.state / FOLDER, metrics_port=port) as process:
         yield process
 
 
@@ -298,23 +305,68 @@ def test_silence_expires_every_row_within_its_ttl_and_the_feed_brings_them_back(
         assert (decision.verdict, decision.stale) == (Verdict.ACCEPT, False)
 
 
-def test_subscriber_of_the_documentation_sees_states(stack: Stack, tmp_path: Path) -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "subscribe.md").read_text(), re.DOTALL)
-    script = tmp_path / "subscribe.py"
-    script.write_text(code)
-    command = [sys.executable, str(script), stack.layout.bootstrap_servers, "5"]
-    found = subprocess.run(
-        command,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
+def test_every_process_exports_its_part_of_the_table_and_the_loops_figures(
+    stack: Stack, market: Market, desk: Desk
+) -> None:
+    desk.send(order("counted", market.now_ns))
+    market.wait_for("verdicts", lambda: sum(d.order_id == "counted" for d in market.decisions) >= 2)
+    market.play(2.0)
+    urllib.request.urlopen(f"http://127.0.0.1:{stack.layout.ports['api']}/v1/health", timeout=10).read()
+    seen = Scrape(stack.metrics_ports())
+    for process, part in PROCESSES.items():
+        missing = {name for metric in part for name in samples(metric)} - seen.names
+        assert not missing, f"{process}: {missing}"
+    assert named_by_flink() <= seen.names
+    assert seen.total("tidegate_gate_rows", validity="fresh") == len(MEMBERS)
+    assert seen.total("tidegate_gate_instruments") == seen.total("tidegate_jobs_instruments") == len(MEMBERS)
+    assert seen.total("tidegate_feeds_frames_total") >= seen.total("tidegate_jobs_frames_total", channel=CHANNEL) > 100
+    assert seen.total("tidegate_jobs_ticks_total", channel=CHANNEL) > 100
+    assert seen.total("tidegate_jobs_network_ticks_total", outcome="answers") > 100
+    assert seen.total("tidegate_jobs_model_ticks_total", model="default") > 100
+    assert (
+        seen.total("tidegate_jobs_score_seconds_bucket", le="+Inf")
+        == seen.total("tidegate_jobs_score_seconds_count")
+        > 0
     )
-    lines = found.stdout.splitlines()
-    assert len(lines) == 5
-    assert all(re.fullmatch(r"\d+ \d+ [A-Z_]+ [\d.]+", line) for line in lines), lines
+    assert seen.total("tidegate_jobs_decisions_total", verdict="ACCEPT") > 0
+    assert seen.total("tidegate_jobs_replayed_ticks_total") > 100, "the session is of another day: its ages say nothing"
+    assert seen.total("tidegate_gate_orders_total", outcome="accepted") > 0
+    assert seen.total("tidegate_gate_decisions_total", verdict="ACCEPT") > 0
+    assert seen.total("tidegate_gate_table_age_seconds") < 1.0
+    assert seen.total("tidegate_gate_caught_up") == seen.total("tidegate_api_feed_connected") == 1
+    assert seen.total("tidegate_history_rows_total", table="ticks") > 100
+    assert seen.total("tidegate_history_owner_answers") == 1
+    assert seen.total("tidegate_api_messages_total", topic=topics.RISK_STATES) > 0
+    assert seen.total("tidegate_api_request_seconds_count", route="/v1/health", status="200") > 0
+
+
+class Scrape:
+    """What Prometheus would hold after one round, names of Flink's metrics given back."""
+
+    def __init__(self, ports: dict[str, int]) -> None:
+        self._samples: list[tuple[str, dict[str, str], float]] = []
+        self.names: set[str] = set()
+        for port in ports.values():
+            text = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20).read().decode()
+            for family in text_string_to_metric_families(text):
+                if family.type == "histogram":  # one with labels has no series before its first value
+                    self.names |= {f"{family.name}_{part}" for part in ("bucket", "sum", "count")}
+                elif not family.samples:
+                    self.names.add(family.name + ("_total" if family.type == "counter" else ""))
+                for found in family.samples:
+                    ours = re.fullmatch(FLINK_NAMES, found.name)
+                    name = ours[1] if ours else found.name
+                    self.names.add(name)
+                    self._samples.append((name, found.labels, found.value))
+
+    def total(self, name: str, **labels: str) -> float:
+        """Return the sum over the series of this name that have these labels."""
+        return sum(v for n, has, v in self._samples if n == name and labels.items() <= has.items())
+
+
+def named_by_flink() -> set[str]:
+    """Return the series of Flink's own that the alert rules name."""
+    return set(re.findall(r"\bflink_[a-zA-Z_]+", RULES.read_text()))
 
 
 def test_commands_show_the_running_stack(stack: Stack, market: Market) -> None:

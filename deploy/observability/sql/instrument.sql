@@ -1,0 +1,1 @@
+SELECT DISTINCT instrument_id FROM risk_states ORDER BY instrument_id
