@@ -76,7 +76,7 @@ RIGHTS: Final = (
     Rights(
         "score-risk",
         reads=(topics.FEATURES_TICKS, topics.RISK_COMMANDS),
-        writes=(topics.RISK_STATES, topics.RISK_SCORES, topics.RISK_ALERTS, topics.DEAD_LETTERS),
+        writes=(topics.RISK_STATES, topics.RISK_SCORES, topics.RISK_ALERTS, topics.MODELS_EVENTS, topics.DEAD_LETTERS),
         groups=("tidegate.score_risk",),
     ),
     Rights(

@@ -76,6 +76,10 @@ PROCESSES: Final = {
             "tidegate replay …, tidegate simulate …",
         ),
         Process(
+            "topics", "deploy.topics:TopicsSettings", "topics.toml", "Makes topics and keeps their configs.",
+            "tidegate topics apply --settings FILE",
+        ),
+        Process(
             "rights", "deploy.rights_settings:RightsSettings", "rights.toml", "Sets who may do what on Kafka.",
             "tidegate kafka-rights apply --settings FILE",
         ),

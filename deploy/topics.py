@@ -5,7 +5,7 @@ partitions never changes, because the same key would then live in two of them an
 the broker when first used (their retention would be the broker's, and commands are the memory of every limit).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from confluent_kafka import KafkaException
@@ -18,7 +18,8 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from schemas.settings import SettingsError
+from schemas.kafka_security import KafkaSecurity, librdkafka_options
+from schemas.settings import SettingsError, between
 from schemas.topics import KEEP_FOR_EVER_MS, TOPICS, Topic
 
 PREFIX: Final = "TIDEGATE_TOPICS"
@@ -33,7 +34,7 @@ class TopicsError(RuntimeError):
 
 
 @dataclass(frozen=True, slots=True)
-class TopicsSettings:
+class TopicsSettings(KafkaSecurity):
     """Settings of ``tidegate topics apply``.
 
     Attributes:
@@ -46,16 +47,14 @@ class TopicsSettings:
     """
 
     bootstrap_servers: str
-    partitions: int = 1
-    replication_factor: int = 1
-    min_insync_replicas: int = 1
+    partitions: int = field(default=1, metadata=between(1))
+    replication_factor: int = field(default=1, metadata=between(1))
+    min_insync_replicas: int = field(default=1, metadata=between(1))
     keep_all: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what no broker can hold, and what would lose messages with one broker."""
-        for name in ("partitions", "replication_factor", "min_insync_replicas"):
-            if getattr(self, name) < 1:
-                raise SettingsError(f"{name}: must be above 0")
+        KafkaSecurity.__post_init__(self)
         if self.min_insync_replicas > self.replication_factor:
             raise SettingsError(
                 f"min_insync_replicas: {self.min_insync_replicas} of {self.replication_factor} copies can never be written"
@@ -92,7 +91,9 @@ def apply_topics(settings: TopicsSettings) -> Applied:
         TopicsError: The broker does not answer or refuses, or a topic has other partitions; then nothing was changed.
     """
     try:
-        admin = AdminClient({"bootstrap.servers": settings.bootstrap_servers, "log_level": 2})
+        admin = AdminClient(
+            {**librdkafka_options(settings), "bootstrap.servers": settings.bootstrap_servers, "log_level": 2}
+        )
         found = {name: len(known.partitions) for name, known in admin.list_topics(timeout=TIMEOUT_S).topics.items()}
         wrong = [
             f"{topic.name} has {found[topic.name]} partitions, wanted {settings.partitions}: a change would break the order "

@@ -89,6 +89,10 @@ def _print(found: dict[str, Any]) -> None:
     parts = ", ".join(f"{name} {size:.0f}" for name, size in kafka.items())
     click.echo(f"Kafka           {sum(kafka.values()):.0f} GiB with all copies ({parts})")
     click.echo(f"history         {found['history_gib']:.1f} GiB for {asked['history_days']} days")
+    if found["cpu"]["history"] > 1:
+        click.echo(
+            '                more than one embedded writer stores: `interface = "http"`, writers to a ClickHouse server'
+        )
     click.echo(f"checkpoints     {found['checkpoint_gib']:.2f} GiB")
     click.echo(
         f"cost            {found['cost_per_month']:.0f} {found['currency']} a month (prices: tidegate settings example plan)"

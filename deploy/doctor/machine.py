@@ -16,6 +16,8 @@ from deploy.doctor.finding import Finding, fail, judged, ok, warn
 PYTHON: Final = (3, 11)
 JAVA_MIN: Final = 17
 GIB: Final = 2**30
+JAR_FOLDERS: Final = ("broker", "flink")
+"""What a stack runs with; what the manifests' tests need beside is checked there."""
 CLOCK_OFFSET_US_MAX: Final = 10_000
 """A tick is 100 ms, and live mode refuses states that lag the wall clock by the ttl: a tenth of a tick is no matter."""
 _LOCKED: Final = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?==(\S+?)\s*\\?$", re.MULTILINE)
@@ -87,8 +89,9 @@ def packages(locked: Mapping[str, str], installed: Callable[[str], str | None]) 
 
 
 def jar_lock(folder: Path) -> str:
-    """Return the lock of the jars below ``folder``: SHA-256 and path a line."""
-    return "".join(f"{_sha256(jar)}  {jar.relative_to(folder).as_posix()}\n" for jar in sorted(folder.glob("*/*.jar")))
+    """Return the lock of the jars of broker and connector below ``folder``: SHA-256 and path a line."""
+    found = sorted(jar for part in JAR_FOLDERS for jar in (folder / part).glob("*.jar"))
+    return "".join(f"{_sha256(jar)}  {jar.relative_to(folder).as_posix()}\n" for jar in found)
 
 
 def jars(folder: Path, lock: str) -> Finding:

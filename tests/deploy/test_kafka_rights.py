@@ -45,10 +45,7 @@ def test_job_reads_and_writes_exactly_what_it_may(job: str) -> None:
     path = f"jobs/{job}.py"
     assert set(rights.reads) == topics_in(path, "read_topic")
     written = topics_in(path, "write_topic")
-    assert written <= set(rights.writes)
-    assert set(rights.writes) - written <= {
-        topics.RISK_SCORES
-    }  # of score_risk: its topic is there, its writer comes with it
+    assert set(rights.writes) == written
     assert rights.groups == (f"{JobSettings('b', 1).group_prefix}.{job}",)
 
 

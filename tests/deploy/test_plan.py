@@ -121,8 +121,8 @@ def test_price_is_that_of_the_settings_and_counts_processor_hours_by_default() -
     [
         (Question(1, 10_000_000), "of one instrument are more than a channel carries"),
         (Question(0, 1), "at least 1"),
-        (Question(3_000_000, 3_000_000), "more than 4096 channels"),
-        (Question(200_000, 200_000), "Flink spreads at most 128"),
+        (Question(30_000_000, 1_000), "more than 4096 channels"),
+        (Question(3_000_000, 3_000_000), "Flink spreads at most 128"),
     ],
 )
 def test_what_no_deployment_carries_is_refused_with_what_to_change(question: Question, message: str) -> None:

@@ -23,7 +23,6 @@ from confluent_kafka.admin import (
     AclOperation,
     AclPermissionType,
     AdminClient,
-    NewTopic,
     ResourcePatternType,
     ResourceType,
 )
@@ -35,13 +34,14 @@ from deploy.local.flink import FlinkCluster, FlinkPorts
 from deploy.local.ports import free_ports
 from deploy.local.processes import ProcessBook
 from deploy.local.secure_broker import ADMIN, Authority, issue, make_authority, start_secure_broker
+from deploy.topics import TopicsSettings, apply_topics
 from feeds.framing import frames_of
 from feeds.producer import FrameProducer
 from feeds.simulator.session import simulate
 from gate._native import LimitTable
 from history.client import StoreError, query
 from schemas import codec, topics
-from schemas.kafka_security import SASL_SSL, SSL, KafkaSecurity, kafka_python_options, librdkafka_options
+from schemas.kafka_security import SASL_SSL, SSL, KafkaSecurity, kafka_python_options, librdkafka_options, security_of
 from schemas.records import RiskState
 from tests.gate import policies
 
@@ -126,9 +126,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         assert not done["removed"]
         give_a_password(admin, STRANGER, passwords[STRANGER])
         wait("the passwords hold", lambda: AdminClient(made.options("topics")).list_topics(timeout=1) is not None)
-        maker = AdminClient(made.options("topics"))
-        for future in maker.create_topics([NewTopic(name, 1, 1) for name in EVERY]).values():
-            future.result(30)
+        applied = apply_topics(TopicsSettings(made.servers, keep_all=True, **security_of(made.security("topics"))))
+        assert sorted(applied.created) == sorted(EVERY)
         yield made
     finally:
         book.stop_all()
