@@ -12,7 +12,7 @@ from tests.k8s.manifests import CRDS, OVERLAYS, need, render, workloads
 from tests.k8s.test_schemas import OPERATOR
 
 OPERATOR_PREFIX = "kubernetes.operator."
-REPORTER = re.compile(r"metrics\.reporter\.prometheus\.(factory\.class|port)")
+REPORTER = re.compile(r"metrics\.reporter\.prometheus\.(factory\.class|port|filterLabelValueCharacters)")
 
 
 @functools.cache

@@ -22,8 +22,17 @@ def _document(spec: dict[str, Any]) -> dict[str, Any]:
     return _closed(apiVersion={"type": "string"}, kind={"type": "string"}, metadata=metadata, spec=spec)
 
 
+_RELABELLING = _closed(
+    sourceLabels={"type": "array", "items": {"type": "string"}},
+    regex={"type": "string"},
+    targetLabel={"type": "string"},
+    replacement={"type": "string"},
+)
 _ENDPOINT = _closed(["port", "interval"], port={"type": "string"}, path={"type": "string"}, interval=_DURATION,
-                    scrapeTimeout=_DURATION)  # fmt: skip
+                    scrapeTimeout=_DURATION, metricRelabelings={"type": "array", "items": _RELABELLING})  # fmt: skip
+_RECORD = _closed(
+    record={"type": "string", "pattern": "^tidegate:[a-z0-9_]+:[a-z0-9_]+$"}, expr={"type": "string", "minLength": 1}
+)
 _RULE = _closed(
     ["alert", "expr", "labels", "annotations"],
     alert={"type": "string", "pattern": "^Tidegate[A-Za-z]+$"},
@@ -46,7 +55,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         _closed(
             groups={
                 "type": "array",
-                "items": _closed(name={"type": "string"}, rules={"type": "array", "items": _RULE, "minItems": 1}),
+                "items": _closed(name={"type": "string"}, rules={"type": "array", "items": {"oneOf": [_RULE, _RECORD]}, "minItems": 1}),
             }
         )
     ),

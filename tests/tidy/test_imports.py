@@ -45,6 +45,7 @@ LIBRARY_ROOMS = {
     "fastapi": {"api"},
     "uvicorn": {"api"},
     "playwright": {"deploy"},
+    "prometheus_client": {"schemas"},
 }
 TRAINING_ONLY = {"models.net", "models.train", "models.export"}
 PURE_LIBRARIES = {"features": {"numpy"}}
