@@ -103,7 +103,7 @@ class FlinkCluster:
             *self._java_options(JOBMANAGER),
         ]
         main = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
-        command = [*java, main, "-c", str(self._conf), "-x", "cluster", *self._reporting(JOBMANAGER)]
+        command = [*java, main, "-c", str(self._conf), *self._reporting(JOBMANAGER), "-x", "cluster"]
         return self._book.start(JOBMANAGER, command, env=self._env())
 
     def start_taskmanager(self, index: int) -> Started:

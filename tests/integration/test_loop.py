@@ -311,7 +311,7 @@ def test_every_process_exports_its_part_of_the_table_and_the_loops_figures(
     desk.send(order("counted", market.now_ns))
     market.wait_for("verdicts", lambda: sum(d.order_id == "counted" for d in market.decisions) >= 2)
     market.play(2.0)
-    urllib.request.urlopen(f"http://127.0.0.1:{stack.layout.ports['api']}/v1/health", timeout=10).read()
+    urllib.request.urlopen(f"http://127.0.0.1:{stack.layout.ports['api']}/v1/health", timeout=60).read()
     seen = Scrape(stack.metrics_ports())
     for process, part in PROCESSES.items():
         missing = {name for metric in part for name in samples(metric)} - seen.names
@@ -347,7 +347,7 @@ class Scrape:
         self._samples: list[tuple[str, dict[str, str], float]] = []
         self.names: set[str] = set()
         for port in ports.values():
-            text = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20).read().decode()
+            text = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60).read().decode()
             for family in text_string_to_metric_families(text):
                 if family.type == "histogram":  # one with labels has no series before its first value
                     self.names |= {f"{family.name}_{part}" for part in ("bucket", "sum", "count")}

@@ -55,7 +55,10 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         _closed(
             groups={
                 "type": "array",
-                "items": _closed(name={"type": "string"}, rules={"type": "array", "items": {"oneOf": [_RULE, _RECORD]}, "minItems": 1}),
+                "items": _closed(
+                    name={"type": "string"},
+                    rules={"type": "array", "items": {"oneOf": [_RULE, _RECORD]}, "minItems": 1},
+                ),
             }
         )
     ),
