@@ -27,8 +27,6 @@ EXTENT: Final = Extent(
 )
 BEFORE: Final = 0.4
 """Part of the session before the first kill: states come, so that their coming back can be seen."""
-AROUND: Final = 0.12
-"""Part of the session that is fed around each kill; it takes a second and more."""
 WATCHED: Final = (1, 2, 3, 4)
 BROKER_DOWN_S: Final = 1.0
 
@@ -50,9 +48,8 @@ def drill_kill(world: World, tell: Tell) -> Report:
         run.play(BEFORE)
         with report.step(f"{BEFORE:.0%} of the session played"):
             run.wait_told()
-        for number, (name, bring_down) in enumerate(kills.items()):
-            part = min(0.95, BEFORE + (number + 1) * AROUND)
-            run.play(part)
+        for number, (name, bring_down) in enumerate(kills.items(), start=1):
+            run.play(BEFORE + number * (1 - BEFORE) / (len(kills) + 1))
             since = run.now()
             with report.step(f"{name} killed and started again"):
                 bring_down(world, report)
