@@ -42,7 +42,6 @@ SPEED: Final = 4.0
 WAIT_S: Final = 240.0
 POLL_S: Final = 0.05
 FAILURE_CHARACTERS: Final = 1_500
-"""Of a stack trace; the cause is at its end."""
 
 Tell = Callable[[str], None]
 
@@ -108,9 +107,12 @@ class World:
         kill(process)
 
     def failure(self, job_id: str) -> str:
-        """Return what a job failed with last, empty when it has not."""
+        """Return what a job failed with last, without the places in the code; empty when it has not."""
         found = self.flink.get(f"/jobs/{job_id}/exceptions")["exceptionHistory"]["entries"]
-        return str(found[0]["stacktrace"])[-FAILURE_CHARACTERS:] if found else ""
+        words = (
+            [line for line in str(found[0]["stacktrace"]).splitlines() if not line.startswith("\tat ")] if found else []
+        )
+        return "\n".join(words)[:FAILURE_CHARACTERS]
 
     def busy_subtasks(self, job_id: str, operator: str) -> int:
         """Return how many subtasks of the operator have read anything."""

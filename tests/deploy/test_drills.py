@@ -130,7 +130,7 @@ def test_report_passes_only_where_everything_is_equal_and_holds() -> None:
 
 def test_session_is_the_same_every_time_and_each_channels_numbers_have_no_hole() -> None:
     tape = drill_tape()
-    assert tape.channels == ("SIM", "SIM-2")
+    assert tape.channels == ("SIM", "SIM-B")
     assert (tape.end_ns - tape.start_ns) / NS_PER_S == 40
     for channel in tape.channels:
         own = [frame for frame in tape.frames if frame.channel_id == channel]
