@@ -23,8 +23,8 @@ CALM_SEED: Final = 11
 CALM_CHANNEL: Final = "SIM-B"
 """Its key and the other's fall to different subtasks of two, hashed as text or as a row."""
 CALM_IDS_FROM: Final = 100
-COPIES_MAX: Final = 256
 """Instruments of the calm channel are those of the first, renumbered: reference data knows them not, and the gate blocks them."""
+COPIES_MAX: Final = 256
 
 
 @dataclass(frozen=True, slots=True, eq=False)
