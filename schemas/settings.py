@@ -80,7 +80,8 @@ def load_with_sources(
     fields = dataclasses.fields(cls)  # type: ignore[arg-type]
     if missing := sorted({f.name for f in fields if is_required(f)} - given.keys()):
         variables = ", ".join(f"{prefix}_{name}".upper() for name in missing)
-        raise SettingsError(f"{path}: missing {', '.join(missing)} (or set {variables})")
+        place = path or "settings"
+        raise SettingsError(f"{place}: missing {', '.join(missing)} (or set {variables})")
     try:
         settings = cls(**{name: found.value for name, found in given.items()})
     except SettingsError as error:

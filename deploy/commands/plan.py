@@ -54,7 +54,7 @@ def command(
     question = Question(instruments, events_per_s, history_days, hours_per_day)
     try:
         capacity = read_capacity(file or repository() / FILE)
-        found = as_plain(plan(question, capacity, chosen), question, capacity, chosen)
+        found = as_plain(plan(question, capacity, chosen), question, capacity, settings=chosen)
     except (CapacityError, PlanError) as error:
         raise click.ClickException(str(error)) from error
     failed = _checked(capacity, found) if is_checked else []

@@ -132,7 +132,7 @@ def frames_per_s(events_per_s: float) -> float:
     return max(NS_PER_S / FRAME_SPAN_NS_MAX, events_per_s / FRAME_EVENTS_MAX)
 
 
-def as_plain(found: Plan, question: Question, capacity: Capacity, settings: PlanSettings) -> dict[str, Any]:
+def as_plain(found: Plan, question: Question, capacity: Capacity, *, settings: PlanSettings) -> dict[str, Any]:
     """Return the plan as JSON takes it, with what it rests on."""
     return {
         "question": {

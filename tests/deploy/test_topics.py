@@ -34,7 +34,7 @@ def test_settings_that_no_broker_could_hold_are_refused(values: dict[str, Any]) 
 def test_command_without_a_broker_in_its_settings_says_so_on_one_line() -> None:
     found = CliRunner().invoke(command, ["apply"], env={"TIDEGATE_TOPICS_PARTITIONS": "3"})
     assert found.exit_code == 1
-    assert found.output == "Error: None: missing bootstrap_servers\n"
+    assert found.output == "Error: settings: missing bootstrap_servers (or set TIDEGATE_TOPICS_BOOTSTRAP_SERVERS)\n"
 
 
 def test_broker_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
