@@ -14,6 +14,7 @@ PEERS    := build/peers-venv
 SERVING  := build/serving-venv
 PEERS_WITHOUT := pyside6 pyside6-addons pyside6-essentials shiboken6 pyqtgraph qdarkstyle qtpy
 KUSTOMIZE_VERSION := v5.7.1
+TEST_WORKERS ?= 2
 NATIVE   := $(wildcard features/native/*.[ch] gate/native/*.h gate/native/*/*.[ch])
 
 .PHONY: demo test check unit integration fuzz bench bench-peers drills soak
@@ -27,7 +28,7 @@ demo: $(STAMPS)/build $(STAMPS)/jars  ## run the flash-crash scenario through th
 
 test: $(STAMPS)/dev $(STAMPS)/build $(STAMPS)/jars $(STAMPS)/serving $(STAMPS)/browser $(STAMPS)/kustomize  ## lint, types, unit and integration tests with real Kafka, Flink and chDB
 	$(MAKE) check
-	$(PY) -m pytest
+	$(PY) -m pytest -n $(TEST_WORKERS) --dist loadscope --no-loadscope-reorder
 
 check: $(STAMPS)/dev $(STAMPS)/build  ## lint, types and the tidy tests: what every commit passes
 	echo "[tidegate] ruff";  $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check -q .
