@@ -110,6 +110,8 @@ def test_strimzi_users_say_the_same_as_the_table() -> None:
     assert said.exit_code == 0
     users = {user["metadata"]["name"]: user for user in yaml.safe_load_all(said.output)}
     assert users == {user["metadata"]["name"]: user for user in strimzi_users()}
+    kept = (ROOT / "k8s/components/strimzi-users/users.yaml").read_text()
+    assert list(yaml.safe_load_all(kept)) == strimzi_users(), "write it anew: `tidegate kafka-rights strimzi`"
     for rights in RIGHTS:
         acls = users[rights.user]["spec"]["authorization"]["acls"]
         said_rules = {(a["resource"]["type"], a["resource"].get("name"), op) for a in acls for op in a["operations"]}

@@ -12,8 +12,6 @@ ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / PAGE).read_text()
 ALL_RULES = ROOT / "deploy/observability/rules.yml"
 RULES = [path for path in (ALL_RULES, ROOT / "k8s/components/monitoring/rules.yaml") if path.exists()]
-WITH_OTHERS = {"drill"}
-"""Commands that the runbook leans on and that come with the drills."""
 
 
 def headings(text: str) -> set[str]:
@@ -46,7 +44,7 @@ def test_headings_that_links_name_are_there() -> None:
 
 def test_commands_that_the_page_names_exist() -> None:
     named = set(re.findall(r"`?tidegate ([a-z][a-z-]+)", TEXT)) - {"get"}
-    assert named - {"commands"} <= set(COMMANDS) | WITH_OTHERS
+    assert named - {"commands"} <= set(COMMANDS)
 
 
 @pytest.mark.skipif(not ALL_RULES.exists(), reason="the alert rules of every process are not in this tree yet")
