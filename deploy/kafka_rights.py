@@ -118,6 +118,7 @@ RIGHTS: Final = (
     ),
     Rights("trading", writes=(topics.ORDERS_DECISIONS, topics.ORDERS_FACTS, topics.RISK_ALERTS, topics.DEAD_LETTERS)),
     Rights("order-management", writes=(topics.ORDERS_REQUESTS, topics.ORDERS_EXECUTIONS)),
+    Rights("quality", writes=(topics.QUALITY_RESULTS, topics.RISK_ALERTS)),
     Rights("topics", makes_topics=True),
     Rights("doctor", reads=(topics.FEATURES_TICKS, topics.RISK_STATES), names=("tidegate-doctor",), looks=True),
 )
