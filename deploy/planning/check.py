@@ -6,7 +6,7 @@ it is, and only the *shape* is judged: two loads of different size must show the
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +16,8 @@ from deploy.planning.measure import Measured, measure
 
 BYTES_TOLERANCE: Final = 0.15
 CPU_TOLERANCE: Final = 0.5
+ROUNDS: Final = 3
+"""The loads take turns, so that a busy minute of the machine meets both."""
 LOADS: Final = (Load(20, 2_000, 18.0, seed=11), Load(60, 12_000, 18.0, seed=12))
 BYTES: Final = ("frame_bytes", "tick_bytes", "state_bytes", "score_bytes", "snapshot_bytes")
 CPU: Final = ("features_cpu", "score_cpu")
@@ -48,16 +50,20 @@ class Compared:
         return abs(self.error) <= self.tolerance
 
 
-def check(capacity: Capacity, model_dir: Path, *, run: Callable[[Load, Path], Measured] = measure) -> list[Compared]:
+def check(
+    capacity: Capacity, model_dir: Path, *, run: Callable[[Load, Path], Measured] | None = None
+) -> list[Compared]:
     """Run the loads and compare.
 
     Raises:
         ModelError: The model folder cannot be used.
     """
+    run = run or _once
     rows: list[Compared] = []
     ratios: dict[str, list[float]] = {name: [] for name in CPU}
-    for load in LOADS:
-        found = run(load, model_dir)
+    rounds = [[run(load, model_dir) for load in LOADS] for _ in range(ROUNDS)]
+    for number, load in enumerate(LOADS):
+        found = _least([each[number] for each in rounds])
         told = capacity.predict(
             instruments=load.instruments, events_per_s=load.events_per_s, frames_per_s=found.frames_per_s
         )
@@ -69,3 +75,12 @@ def check(capacity: Capacity, model_dir: Path, *, run: Callable[[Load, Path], Me
             ratios[name].append(getattr(found, name) / getattr(told, name))
     rows += [Compared(f"{name} shape", small, large, CPU_TOLERANCE) for name, (small, large) in ratios.items()]
     return rows
+
+
+def _once(load: Load, model_dir: Path) -> Measured:
+    return measure(load, model_dir, repeats=1)
+
+
+def _least(runs: list[Measured]) -> Measured:
+    """Return a run with the least CPU times of all: what neighbours on the machine add is never negative."""
+    return replace(runs[0], **{name: min(getattr(run, name) for run in runs) for name in CPU})
