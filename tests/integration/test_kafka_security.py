@@ -29,6 +29,9 @@ from confluent_kafka.admin import (
 
 from api.identity import Role
 from api.identity import issue as issue_token
+from deploy.doctor import survey
+from deploy.doctor.finding import Level
+from deploy.doctor.settings import DoctorSettings
 from deploy.kafka_rights import EVERY, RIGHTS, apply_rights
 from deploy.local.flink import FlinkCluster, FlinkPorts
 from deploy.local.ports import free_ports
@@ -277,6 +280,15 @@ def test_history_sidecar_and_api_work_with_exactly_their_rights(world: World) ->
         assert "AUTHORIZATION" not in (world.folder / "book" / "logs" / f"{name}.log").read_text()
         world.book.stop(name)
     assert json.loads((history / "history.json").read_text())["lag_messages"] == 0
+
+
+def test_doctor_looks_at_topics_and_models_with_its_own_rights(world: World) -> None:
+    tell(world, "score-risk", topics.RISK_STATES, [replace(policies.STATE, model_id="another")])
+    settings = DoctorSettings(bootstrap_servers=world.servers, **security_of(world.security("doctor")))
+    assert survey._topics(settings).level is Level.OK
+    found = survey._agreement(settings)
+    assert found.level is Level.WARN
+    assert "risk.states come from another" in found.says
 
 
 def test_compute_features_in_flink_works_with_exactly_its_rights(world: World) -> None:
