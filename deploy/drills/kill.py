@@ -54,8 +54,9 @@ def drill_kill(world: World, tell: Tell) -> Report:
             with report.step(f"{name} killed and started again"):
                 bring_down(world, report)
             with report.step("new states"):
-                report.recovery_s[f"{name} killed"] = run.wait_new(since)
+                run.wait_new(since)
                 run.wait_told()
+            report.recovery_s[f"{name} killed"] = run.silence_s(since)
         with report.step("the rest of the session"):
             run.finish()
         report.compared = compare(run.outputs, wanted)

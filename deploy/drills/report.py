@@ -26,7 +26,7 @@ class Report:
         compared: Kind of message to the comparison with the undisturbed run.
         checks: What else had to hold, and whether it did.
         facts: Numbers worth knowing.
-        recovery_s: Disturbance to seconds until the loop said something new.
+        recovery_s: Disturbance to the longest silence of the loop, or what else the drill says, in seconds.
     """
 
     name: str
@@ -74,6 +74,6 @@ class Report:
             f"{one.extra} extra, {one.repeats} repeats of which {one.unequal_repeats} unequal"
             for name, one in self.compared.items()
         ]
-        found += [f"{what}: new states after {seconds:.1f} s" for what, seconds in self.recovery_s.items()]
+        found += [f"recovery, {what}: {seconds:.1f} s" for what, seconds in self.recovery_s.items()]
         found += [f"{name}: {value}" for name, value in self.facts.items()]
         return [*found, f"drill {self.name}: {'passed' if self.passed else 'FAILED'}"]

@@ -34,7 +34,8 @@ def drill_rescale(world: World, tell: Tell) -> Report:
                 world.slots(parallelism * len(JOBS))
             with report.step(f"submitted from the savepoints with parallelism {parallelism}"):
                 jobs = run.deploy(savepoints, parallelism=parallelism)
-            report.recovery_s[f"parallelism {parallelism}"] = run.wait_new(since)
+            run.wait_new(since)
+            report.recovery_s[f"parallelism {parallelism}"] = run.silence_s(since)
             if parallelism > 1:
                 run.wait_told()
                 busy = world.busy_subtasks(jobs["compute_features"], "compute-features")

@@ -5,6 +5,7 @@ nothing else. Jobs, readers and the clock of the feed are real; only the session
 """
 
 import contextlib
+import itertools
 import json
 import threading
 import time
@@ -254,15 +255,18 @@ class Run:
         """Return the time on the clock of :meth:`wait_new`."""
         return time.monotonic()
 
-    def wait_new(self, since: float) -> float:
-        """Wait for states newer than all known at ``since`` (monotonic seconds); return the seconds until they came."""
+    def wait_new(self, since: float) -> None:
+        """Wait for states newer than all known at ``since`` (monotonic seconds)."""
         before = max((state_ns for at, state_ns in self._heard if at <= since), default=0)
+        self.wait("new states", lambda: self.outputs.state_ns > before)
 
-        def came() -> float | None:
-            return next((at for at, state_ns in list(self._heard) if at > since and state_ns > before), None)
+    def silence_s(self, since: float) -> float:
+        """Return the longest time without a state, from ``since`` to the last one that came.
 
-        self.wait("new states", lambda: came() is not None)
-        return round((came() or since) - since, 2)
+        The first one to come is no measure: what a part said in its last moments still arrives when it is dead.
+        """
+        times = [since, *(at for at, _ in list(self._heard) if at > since)]
+        return round(max((later - at for at, later in itertools.pairwise(times)), default=0.0), 1)
 
     def finish(self) -> None:
         """Feed what is left, and wait until every tick and state of the session is there."""
