@@ -9,14 +9,37 @@ of its own, in the middle of somebody's call).
 
 import time
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any, Final
 
 from schemas.metrics import Kind, Metric, age_s
 
 FLUSH_NS: Final = 1_000_000_000
+WAITING_MAX: Final = 10_000
 _Key = tuple[str, tuple[tuple[str, str], ...]]
+
+
+class Handover:
+    """What was measured where Flink gives no metric group: its table functions have none that reports in thread mode.
+
+    The operator behind the function takes it: thread mode has one interpreter per JVM and one slot, so both hold this very
+    object. Bounded: where nobody takes, the oldest is dropped. Any thread may.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: deque[tuple[Metric, float, tuple[str, ...]]] = deque(maxlen=WAITING_MAX)
+
+    def put(self, metric: Metric, value: float, *labels: str) -> None:
+        """Hand over a value of a histogram, or what a counter grows by."""
+        self._waiting.append((metric, value, labels))
+
+    def taken(self) -> list[tuple[Metric, float, tuple[str, ...]]]:
+        """Return what waits, once."""
+        return [self._waiting.popleft() for _ in range(len(self._waiting))]
+
+
+FROM_FUNCTIONS: Final = Handover()
 
 
 class OperatorMetrics:
@@ -82,6 +105,14 @@ class OperatorMetrics:
     def now(self, metric: Metric, by: int = 1, *labels: str) -> None:
         """Add to a counter at once: for what is rare and must not wait for the next message."""
         self._counter((metric.name, _pairs(metric, labels))).inc(by)
+
+    def take(self, handover: Handover) -> None:
+        """Count what somebody else measured."""
+        for metric, value, labels in handover.taken():
+            if metric.kind is Kind.HISTOGRAM:
+                self.observe(metric, value, *labels)
+            else:
+                self.count(metric, int(value), *labels)
 
     def flush_if_due(self) -> None:
         """Hand over what was gathered, once a second of this machine's time."""

@@ -95,6 +95,7 @@ JOBS_NETWORK: Final = _counter(
     "Ticks by what became of the network: answers, deadlines_missed, errors, absent.",
     "outcome",
 )
+NETWORK_OUTCOMES: Final = ("answers", "deadlines_missed", "errors", "absent")
 JOBS_MODEL_TICKS: Final = _counter(
     "tidegate_jobs_model_ticks_total", "Ticks judged, by the model that judged.", "model"
 )

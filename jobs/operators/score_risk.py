@@ -12,7 +12,7 @@ from jobs.machines.letters import Message
 from jobs.machines.market_risk import MarketRisk
 from jobs.machines.sealing import Machine, Seal
 from jobs.machines.tick_scaling import TickScaling, is_switch
-from jobs.measuring import OperatorMetrics
+from jobs.measuring import FROM_FUNCTIONS, OperatorMetrics
 from jobs.operators.kept import KeptState
 from jobs.operators.python_thread import PythonThread
 from jobs.settings import JobSettings
@@ -144,6 +144,9 @@ class TrackRisk(KeyedBroadcastProcessFunction):
         self._metrics.declare(metrics.JOBS_DEAD_LETTERS, "track")
         self._metrics.declare(metrics.JOBS_ALERTS, "track")
         self._metrics.declare(metrics.JOBS_TICK_AGE, "score")
+        self._metrics.declare(metrics.JOBS_SCORE)
+        for outcome in metrics.NETWORK_OUTCOMES:
+            self._metrics.declare(metrics.JOBS_NETWORK, outcome)
         for tier in RAISED:
             self._metrics.declare(metrics.JOBS_TIERS_ENTERED, tier.name)
             self._metrics.declare(metrics.JOBS_TIERS_FLAPPED, tier.name)
@@ -190,6 +193,7 @@ class TrackRisk(KeyedBroadcastProcessFunction):
             self._metrics.set(metrics.JOBS_TIERS_FLAPPED, use.flapped[tier], tier.name)
 
     def _measure(self, channel_id: str, census: Census | None) -> None:
+        self._metrics.take(FROM_FUNCTIONS)
         if census is not None:
             told = self._metrics
             told.count(metrics.JOBS_MODEL_TICKS, len(census.tick_ns), census.model)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.measuring import FLUSH_NS, OperatorMetrics
+from jobs.measuring import FLUSH_NS, WAITING_MAX, Handover, OperatorMetrics
 from schemas import metrics
 from schemas.units import NS_PER_MS, NS_PER_S
 
@@ -119,3 +119,24 @@ def test_labels_that_a_metric_does_not_have_are_a_bug() -> None:
     told, _, _ = made()
     with pytest.raises(ValueError, match="zip"):
         told.count(metrics.JOBS_FRAMES, 1)
+
+
+def test_what_a_function_measured_is_counted_once_by_the_operator_behind_it() -> None:
+    told, group, _ = made()
+    handed = Handover()
+    handed.put(metrics.JOBS_SCORE, 0.004)
+    handed.put(metrics.JOBS_NETWORK, 3, "answers")
+    for _ in range(2):
+        told.take(handed)
+    told.flush()
+    assert group.shown("tidegate_jobs_score_seconds_count") == {(): 1}
+    assert group.shown("tidegate_jobs_score_seconds_bucket")["0.005",] == 1
+    assert group.shown("tidegate_jobs_network_ticks_total") == {("answers",): 3}
+
+
+def test_what_nobody_takes_is_bounded() -> None:
+    handed = Handover()
+    for _ in range(WAITING_MAX + 5):
+        handed.put(metrics.JOBS_SCORE, 0.1)
+    assert len(handed.taken()) == WAITING_MAX
+    assert handed.taken() == []
