@@ -145,8 +145,9 @@ LOOP: Final = Dashboard(
              Query("max by (task_name) (flink_taskmanager_job_task_busyTimeMsPerSecond) / 1000", "busy {{task_name}}")),
         ),
         Panel(
-            "Checkpoints", "How long the last one took, and how many failed in 10 min.", "short",
+            "Checkpoints", "How long the last one took; how many were made, and failed, in 10 min.", "short",
             (Query("max by (job_name) (flink_jobmanager_job_lastCheckpointDuration)", "{{job_name}} ms"),
+             Query("max by (job_name) (increase(flink_jobmanager_job_numberOfCompletedCheckpoints[10m]))", "{{job_name}} made"),
              Query("max by (job_name) (increase(flink_jobmanager_job_numberOfFailedCheckpoints[10m]))", "{{job_name}} failed")),
         ),
         Panel(

@@ -24,7 +24,8 @@ THEIRS = {
     "up", "process_resident_memory_bytes", "kube_pod_container_status_restarts_total",
     "kube_pod_container_status_last_terminated_reason", "kubelet_volume_stats_available_bytes",
     "kubelet_volume_stats_capacity_bytes", "flink_jobmanager_job_numRestarts", "flink_jobmanager_job_runningTime",
-    "flink_jobmanager_job_numberOfFailedCheckpoints", "flink_jobmanager_job_lastCheckpointDuration",
+    "flink_jobmanager_job_numberOfFailedCheckpoints", "flink_jobmanager_job_numberOfCompletedCheckpoints",
+    "flink_jobmanager_job_lastCheckpointDuration",
     "flink_taskmanager_job_task_backPressuredTimeMsPerSecond", "flink_taskmanager_job_task_busyTimeMsPerSecond",
     "flink_taskmanager_job_task_operator_KafkaSourceReader_KafkaConsumer_records_lag_max",
 }  # fmt: skip
