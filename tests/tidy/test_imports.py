@@ -17,9 +17,10 @@ MAY_IMPORT = {
     "jobs": {"schemas", "features", "models", "gate"},
     "gate": {"schemas"},
     "history": {"schemas"},
+    "quality": {"schemas", "features", "history"},
     "api": {"schemas", "history"},
-    "deploy": {"schemas", "feeds", "features", "models", "jobs", "gate", "history", "api"},
-    "benchmarks": {"schemas", "feeds", "features", "models", "jobs", "gate", "history", "api", "deploy"},
+    "deploy": {"schemas", "feeds", "features", "models", "jobs", "gate", "history", "quality", "api"},
+    "benchmarks": {"schemas", "feeds", "features", "models", "jobs", "gate", "history", "quality", "api", "deploy"},
 }
 ROOMS = set(MAY_IMPORT)
 
@@ -38,7 +39,8 @@ LIBRARY_ROOMS = {
     "clickhouse_connect": {"history"},
     "chdb": {"history"},
     "fastavro": {"schemas"},
-    "confluent_kafka": {"schemas", "feeds", "gate", "history", "api", "deploy", "benchmarks"},
+    "great_expectations": {"quality"},
+    "confluent_kafka": {"schemas", "feeds", "gate", "history", "quality", "api", "deploy", "benchmarks"},
     "databento_dbn": {"feeds", "deploy"},
     "kafka": {"deploy"},
     "click": {"deploy"},
