@@ -28,6 +28,7 @@ COMMANDS: Final = {
     "history": "Migrate, rebuild or serve the history.",
     "analyst-plots": "Draw what analysts look at first.",
     "watch": "Follow the tiers live.",
+    "quality": "Judge the newest rows of every table.",
     "api": "Serve REST, events and the console.",
     "token": "Make a token for somebody.",
     "console-pictures": "Take pictures of the console for the documents.",

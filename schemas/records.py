@@ -54,6 +54,8 @@ class AlertKind(StrEnum):
     DECISIONS_DELAYED = "DECISIONS_DELAYED"  # answers wait in the trading process, because the topic takes none
     POSITION_MISMATCH = "POSITION_MISMATCH"  # the ledger and the drop copy say different positions
     SYSTEMIC_RISK = "SYSTEMIC_RISK"  # a channel or the market as a whole changed its tier, and that of all its members
+    DATA_QUALITY_FAILED = "DATA_QUALITY_FAILED"  # stored rows break an expectation that held before
+    DATA_QUALITY_RECOVERED = "DATA_QUALITY_RECOVERED"
 
 
 class CommandKind(StrEnum):
@@ -148,7 +150,7 @@ class RiskAlert:
     Attributes:
         alert_id: Unique and reproducible: kind, instrument, time and epoch.
         kind: What happened.
-        instrument_id: Instrument; 0 = a whole channel, market or firm.
+        instrument_id: Instrument; 0 = a whole channel, market, firm or table of history.
         ts_ns: Event time (wall time for alerts of the gate's sidecar, which judges silence).
         epoch: Deployment epoch of the writer.
         tier: Tier in force.

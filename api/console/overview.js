@@ -238,6 +238,13 @@ class Overview {
     if (this.quality) line("Dead letters", String(letters), letters ? "unsure" : "good");
     const lost = (this.quality?.unrecorded_decisions || []).reduce((sum, one) => sum + Number(one.unrecorded), 0);
     if (this.quality) line("Unrecorded decisions", String(lost), lost ? "bad" : "good");
+    const looking = this.quality?.processes.quality;
+    if (looking && (looking.ended || looking.age_ms > 180000)) line("Data quality", `worker silent for ${span(looking.age_ms)}`, "unsure");
+    for (const one of this.quality?.expectations || []) {
+      const worst = one.failing.some((fault) => fault.severity === "critical") ? "bad" : "unsure";
+      const names = one.failing.map((fault) => `${fault.expectation} since ${clock(Number(fault.failing_since_ns) / 1e6, 0)}`);
+      line(`Rows of ${one.table.replaceAll("_", " ")}`, names.length ? `${names.slice(0, 3).join(", ")}${names.length > 3 ? ` and ${names.length - 3} more` : ""}` : `${one.expectations} expectations hold`, names.length ? worst : "good");
+    }
     const text = JSON.stringify(lines);
     if (text === this.healthText) return;
     this.healthText = text;

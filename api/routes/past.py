@@ -172,15 +172,29 @@ def models(request: Request, _viewer: Viewer) -> Response:
 
 @router.get("/quality", responses=responses(503), tags=["history"])
 def quality(request: Request, _viewer: Viewer) -> Response:
-    """Return what was refused, what is missing, and how far each process is."""
+    """Return what was refused, what is missing, which expectations on stored rows fail since when, and how far each process is."""
     services = services_of(request)
     answer = {
         "dead_letters": services.ask(queries.DEAD_LETTERS_BY_CAUSE).dicts(),
         "unrecorded_decisions": services.ask(queries.UNRECORDED_DECISIONS).dicts(),
-        "processes": {name: _status_of(services, name) for name in ("history", "gate")},
+        "processes": {name: _status_of(services, name) for name in ("history", "gate", "quality")},
         "feed": services.health()["feed"],
+        "expectations": _expectations(services.ask(queries.QUALITY_NOW).dicts()),
     }
     return plain(request, answer)
+
+
+def _expectations(verdicts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return per table how many expectations were looked at, when, and those that fail now."""
+    tables: dict[str, dict[str, Any]] = {}
+    for one in verdicts:
+        table = tables.setdefault(one["table"], {"table": one["table"], "expectations": 0, "at_ns": 0, "failing": []})
+        table["expectations"] += 1
+        table["at_ns"] = max(table["at_ns"], int(one["at_ns"]))
+        if not one["passed"]:
+            names = ("expectation", "column", "severity", "rows", "unexpected", "detail", "failing_since_ns")
+            table["failing"].append({name: one[name] for name in names})
+    return sorted(tables.values(), key=lambda table: (not table["failing"], table["table"]))
 
 
 def _series(services: Services, instrument_id: int, which: tuple[Series, int, int], *, points: int) -> Result:

@@ -34,7 +34,7 @@ JOBS: Final = ("compute_features", "score_risk", "enforce_orders")
 READY_KEY: Final = {"gate": "caught_up", "history": "answers", "api": "answers"}
 """What the status file of a process says once the process does its work."""
 _SPOKEN: Final = {"gate": "gate sidecar", "history": "history writer", "api": "console"}
-AFTER_THE_LOOP: Final = {"history", "api"}
+AFTER_THE_LOOP: Final = {"history", "api", "quality"}
 """Processes that give way on a machine they share with the loop: memory may be late, a limit may not."""
 
 PROCESSES: Final = {"gate": "gate.sidecar", "history": "history.writer", "api": "api.server"}
@@ -171,6 +171,8 @@ class Stack:
                 self.submit_jobs()
             for name in extent.processes:
                 self.wait_process(name)
+            if extent.processes == tuple(PROCESSES):
+                self.start_process("quality", "quality.worker")  # last, and not waited for: it takes seconds to load
         except BaseException:
             self.down()
             raise
@@ -323,7 +325,8 @@ class Stack:
         for name, values in (("gate", gate), ("history", history), ("api", api)):
             values["metrics_port"] = layout.ports[METRICS + name]
         write_prometheus(self.state, self.metrics_ports())
-        files = {"jobs": jobs, "gate": gate, "history": history, "api": api, "producer": kafka}
+        quality = {**kafka, "status_dir": str(self.state), "state_dir": str(self.state), "clock": "event"}
+        files = {"jobs": jobs, "gate": gate, "history": history, "api": api, "producer": kafka, "quality": quality}
         for name, values in files.items():
             merged = {**values, **self.extent.settings.get(name, {})}
             path = self.settings_path(name)

@@ -18,7 +18,15 @@ from history.queries.checks import (
     duplicates,
     text,
 )
-from history.queries.events import alerts, commands, model_events, quality_by_day, quality_results
+from history.queries.events import (
+    QUALITY_NOW,
+    alerts,
+    commands,
+    model_events,
+    quality_by_day,
+    quality_now,
+    quality_results,
+)
 from history.queries.orders import (
     DecisionFilter,
     decision,
@@ -44,6 +52,7 @@ __all__ = [
     "DECISIONS_ONCE",
     "ENFORCERS_DISAGREE",
     "KEYS",
+    "QUALITY_NOW",
     "TICKS_PER_CHANNEL",
     "UNRECORDED_DECISIONS",
     "DecisionFilter",
@@ -63,6 +72,7 @@ __all__ = [
     "order_trail",
     "orders_on_timeline",
     "quality_by_day",
+    "quality_now",
     "quality_results",
     "risk_timeline",
     "state_at",

@@ -1,6 +1,7 @@
 """Questions about what happened beside the market: alerts, commands of people, models, quality of the data."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import pyarrow as pa
 
@@ -30,6 +31,18 @@ _QUALITY = Listing(
     time="ts_ns",
     keys=("result_id",),
 )
+
+QUALITY_NOW: Final = """
+SELECT `table`, expectation, any(`column`) AS `column`, toUnixTimestamp64Nano(max(ts_ns)) AS at_ns,
+       argMax(held, (ts_ns, until_ns)) AS passed, argMax(graded, (ts_ns, until_ns)) AS severity,
+       argMax(looked, (ts_ns, until_ns)) AS `rows`, argMax(broken, (ts_ns, until_ns)) AS unexpected,
+       argMax(said, (ts_ns, until_ns)) AS detail,
+       if(passed, NULL, toUnixTimestamp64Nano(minIf(since_ns, NOT held AND ts_ns > held_last))) AS failing_since_ns
+FROM (SELECT `table`, expectation, `column`, ts_ns, since_ns, until_ns, passed AS held, severity AS graded, `rows` AS looked,
+             unexpected AS broken, detail AS said, maxIf(ts_ns, passed) OVER (PARTITION BY `table`, expectation) AS held_last
+      FROM quality_results_once WHERE ts_ns >= (SELECT max(ts_ns) FROM quality_results) - INTERVAL 7 DAY)
+GROUP BY `table`, expectation ORDER BY passed, `table`, expectation"""
+"""As :func:`quality_now`."""
 
 
 def alerts(
@@ -105,3 +118,12 @@ SELECT toDate(since_ns) AS day, `table`, expectation, count() AS runs, countIf(N
 FROM quality_results_once AS q WHERE {where.sql} GROUP BY day, `table`, expectation
 ORDER BY day, `table`, expectation"""  # noqa: S608 (constants of ours)
     return source.table(Statement(sql, where.values))
+
+
+def quality_now(source: Source) -> pa.Table:
+    """Return the newest verdict of every expectation of the last week that was looked at, failing ones first.
+
+    Columns: table, expectation, column (null = of rows), at_ns (int64, when it was last looked at), passed, severity, rows,
+    unexpected, detail, failing_since_ns (int64, first event time of the batch in which it began to fail; null where it holds).
+    """
+    return source.table(QUALITY_NOW)

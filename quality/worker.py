@@ -1,0 +1,139 @@
+"""The data-quality worker: each minute the newest rows of every table, judged by Great Expectations.
+
+Invariant: a verdict is published before the next look begins, or the process ends with the cause; results and alerts have
+reproducible ids, so what is told twice is one. It asks the history's owner as any reader does and holds nothing of the store.
+Rejected: validating inside the history writer (a library of a hundred megabytes in the process that must not fall behind).
+"""
+
+import argparse
+import json
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import confluent_kafka
+
+from history.client import History
+from quality.inspection import Inspection, Inspector, Judge
+from quality.settings import PREFIX, QualitySettings
+from quality.tables import SUITES
+from schemas import codec, topics
+from schemas.registry import ConfluentRegistry
+from schemas.settings import describe, load_settings
+from schemas.units import NS_PER_S
+
+log = logging.getLogger("tidegate.quality")
+
+STATUS_FILE: Final = "quality.json"
+FLUSH_S: Final = 30.0
+
+
+class PublishError(RuntimeError):
+    """Kafka did not take a verdict."""
+
+
+class Worker:
+    """One run of the process.
+
+    Args:
+        settings: Settings.
+        judge: Who judges a batch.
+        wall_ns: The clock.
+    """
+
+    def __init__(self, settings: QualitySettings, judge: Judge, wall_ns: Callable[[], int] = time.time_ns) -> None:
+        self._settings, self._wall_ns = settings, wall_ns
+        self.inspector = Inspector(
+            History(settings.status_dir),
+            judge,
+            tuple(SUITES.values()),
+            window_ns=int(settings.window_s * NS_PER_S),
+            rows_max=settings.batch_rows,
+        )
+        self._registry = ConfluentRegistry(settings.schema_registry_url) if settings.schema_registry_url else None
+        self._failures: list[str] = []
+        options = {"bootstrap.servers": settings.bootstrap_servers, "enable.idempotence": True, "log_level": 2}
+        self._producer = confluent_kafka.Producer(options)
+
+    def run(self, stop: threading.Event) -> None:
+        """Look at all tables every ``interval_s`` until ``stop``.
+
+        Raises:
+            PublishError: Kafka refused a verdict, or did not take it in time.
+        """
+        self._settings.state_dir.mkdir(parents=True, exist_ok=True)
+        next_s = time.monotonic()
+        try:
+            while not stop.is_set():
+                self.look()
+                next_s = max(next_s + self._settings.interval_s, time.monotonic())
+                stop.wait(next_s - time.monotonic())
+        finally:
+            self._write_status(ended=True, took_s=0.0)
+
+    def look(self) -> Inspection:
+        """Look at all tables once and publish what was found."""
+        began_s = time.monotonic()
+        found = self.inspector.look(None if self._settings.clock == "event" else self._wall_ns())
+        for alert in found.alerts:
+            log.info("says alert=%s message=%s", alert.alert_id, alert.message)
+            self._produce(topics.RISK_ALERTS, str(alert.instrument_id), alert)
+        for result in found.results:
+            self._produce(topics.QUALITY_RESULTS, result.table, result)
+        if self._producer.flush(FLUSH_S) or self._failures:
+            raise PublishError(self._failures[0] if self._failures else f"not taken within {FLUSH_S:.0f} s")
+        self._write_status(ended=False, took_s=time.monotonic() - began_s)
+        return found
+
+    def _produce(self, topic: str, key: str, record: codec.Record) -> None:
+        value = codec.encode(topic, record, self._registry)
+        while True:
+            try:
+                self._producer.produce(topic, value, key=key, on_delivery=self._delivered)
+            except BufferError:  # wait for room, lose none
+                self._producer.poll(0.1)
+            else:
+                return
+
+    def _delivered(self, error: Any, message: Any) -> None:
+        if error is not None:
+            self._failures.append(f"{message.topic()}: {error}")
+
+    def _write_status(self, *, ended: bool, took_s: float) -> None:
+        status = {
+            "pid": os.getpid(),
+            "ended": ended,
+            "looked": self.inspector.counts["runs"] > 0,
+            "wall_ns": self._wall_ns(),
+            "took_s": round(took_s, 3),
+            **self.inspector.counts,
+        }
+        path = self._settings.state_dir / STATUS_FILE
+        fresh = path.with_suffix(".new")
+        fresh.write_text(json.dumps(status, indent=1))
+        fresh.replace(path)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Work until SIGTERM or SIGINT; return the exit status."""
+    parser = argparse.ArgumentParser(prog="quality.worker", description="Judge the newest rows of every table.")
+    parser.add_argument("--settings", type=Path, required=True, help=f"TOML file; {PREFIX}_<KEY> overrides")
+    settings = load_settings(QualitySettings, parser.parse_args(argv).settings, prefix=PREFIX)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    log.info("start %s", describe(settings))
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    from quality.expectations import Validator  # noqa: PLC0415 - seconds to load: a wrong setting is told before
+
+    Worker(settings, Validator().findings).run(stop)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
