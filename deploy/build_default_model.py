@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from deploy.training import CALM_SESSION_S, calm_sessions, simulated_ticks
+from deploy.training import CALM_SESSION_S, calm_sessions, guarded, simulated_ticks
 from feeds.simulator.scenario import load_scenario
 from models.card import Evaluation, write_card
 from models.fitting import fit_folder, replay
@@ -32,15 +32,16 @@ def main() -> None:
 def build(out: Path, seed: int, *, sessions: int = SESSIONS) -> ModelFolder:
     """Write the model of ``seed`` to ``out``."""
     print(f"simulating {sessions} calm sessions of {CALM_SESSION_S:.0f} s and fitting on them")
-    model, report = fit_folder(
-        calm_sessions(seed, sessions), out, make_stack=lambda: shipped_stack(seed), model_id=f"default-{seed}"
-    )
+    calm = calm_sessions(seed, sessions)
+    quality = guarded(calm)
+    model, report = fit_folder(calm, out, make_stack=lambda: shipped_stack(seed), model_id=f"default-{seed}")
     print("replaying sessions that training has not seen")
     write_card(
         model,
         report,
         source=f"Calm simulated sessions of scenario `calm`, seeds {seed * 1000} to {seed * 1000 + sessions - 1}",
         evaluation=_evaluate(model, seed),
+        quality=quality,
     )
     return model
 

@@ -8,10 +8,16 @@ from features.spec import FEATURE_NAMES, SPEC_HASH
 from feeds.framing import frames_of
 from feeds.lobster.reader import open_session
 from feeds.simulator.session import simulate
+from quality.guarding import counts_of, faults_of
 from schemas.frames import Frame
 from schemas.ticks import Ticks
 
 CALM_SESSION_S = 300.0
+FAULTS_SHOWN = 10
+
+
+class BadDataError(ValueError):
+    """Data that a model must not learn from; the message says which rows break which expectation."""
 
 
 def ticks_of(frames: Iterable[Frame], channel_id: str) -> Iterator[Ticks]:
@@ -60,3 +66,27 @@ def lobster_sessions(path: Path, parts: int) -> list[list[Ticks]]:
     messages = list(ticks_of(frames, session.channel_id))
     size = -(-len(messages) // parts)
     return [messages[start : start + size] for start in range(0, len(messages), size)]
+
+
+def guarded(sessions: list[list[Ticks]], *, accepted: str = "") -> str:
+    """Check every row of ``sessions`` and return what the model's card says of it.
+
+    Args:
+        sessions: Messages of ticks.
+        accepted: Why faults are accepted all the same; empty = they are not.
+
+    Raises:
+        BadDataError: A critical expectation fails, and nobody accepted that.
+    """
+    faults = faults_of(sessions)
+    critical = [fault for fault in faults if fault.is_critical]
+    if critical and not accepted:
+        counts = ", ".join(f"{law} {rows}" for law, rows in counts_of(critical).items())
+        shown = "\n".join(f"  {fault}" for fault in critical[:FAULTS_SHOWN])
+        left = f"\n  and {len(critical) - FAULTS_SHOWN} more" if len(critical) > FAULTS_SHOWN else ""
+        raise BadDataError(f"rows that break expectations: {counts}\n{shown}{left}")
+    if not faults:
+        return "Every expectation on ticks held in every row."
+    told = ", ".join(f"`{law}` in {rows:,} rows" for law, rows in counts_of(faults).items())
+    why = f" Accepted on purpose: {accepted}." if critical else ""
+    return f"Expectations that failed: {told}.{why}"

@@ -28,8 +28,18 @@ class Evaluation:
     timeline: tuple[tuple[float, Tier, float], ...]
 
 
-def write_card(model: ModelFolder, report: FitReport, *, source: str, evaluation: Evaluation | None) -> None:
-    """Write ``card.md`` into the model folder."""
+def write_card(
+    model: ModelFolder, report: FitReport, *, source: str, evaluation: Evaluation | None, quality: str = ""
+) -> None:
+    """Write ``card.md`` into the model folder.
+
+    Args:
+        model: The model.
+        report: What fitting saw.
+        source: Where its data come from.
+        evaluation: What was measured on other sessions.
+        quality: What expectations found in the data; empty = they were not asked.
+    """
     stack = model.stack
     combined = ", ".join(m.name for m, used in zip(stack.measures, stack.combined.tolist(), strict=True) if used)
     beside = ", ".join(m.name for m, used in zip(stack.measures, stack.combined.tolist(), strict=True) if not used)
@@ -48,7 +58,7 @@ other than its training source.
 the Cauchy rule: {combined}. Beside them, not combined: {beside or "none"}.{network}
 
 **Training data.** {source}. {report.learned_rows:,} rows learned from; levels counted on {report.level_days:.2f} instrument-days
-that were not.
+that were not.{f" {quality}" if quality else ""}
 
 **Calibration.** Errors against each instrument's own past, empirical below the 98 % quantile, generalised Pareto above (SPOT).
 Score S = -log10 p. A level is where calm time passes its budget, beyond the data by an exponential tail.

@@ -37,6 +37,7 @@ class QualitySettings(KafkaSecurity):
 
     def __post_init__(self) -> None:
         """Refuse what cannot work."""
+        KafkaSecurity.__post_init__(self)
         for name in ("interval_s", "window_s", "batch_rows"):
             if getattr(self, name) <= 0:
                 raise SettingsError(f"{name}: {getattr(self, name)} is not above 0")

@@ -23,6 +23,7 @@ from quality.inspection import Inspection, Inspector, Judge
 from quality.settings import PREFIX, QualitySettings
 from quality.tables import SUITES
 from schemas import codec, topics
+from schemas.kafka_security import librdkafka_options
 from schemas.registry import ConfluentRegistry
 from schemas.settings import describe, load_settings
 from schemas.units import NS_PER_S
@@ -57,7 +58,12 @@ class Worker:
         )
         self._registry = ConfluentRegistry(settings.schema_registry_url) if settings.schema_registry_url else None
         self._failures: list[str] = []
-        options = {"bootstrap.servers": settings.bootstrap_servers, "enable.idempotence": True, "log_level": 2}
+        options = {
+            "bootstrap.servers": settings.bootstrap_servers,
+            "enable.idempotence": True,
+            "log_level": 2,
+            **librdkafka_options(settings),
+        }
         self._producer = confluent_kafka.Producer(options)
 
     def run(self, stop: threading.Event) -> None:

@@ -4,35 +4,42 @@ A ``LOAD_MODEL`` command of two people names a folder. Its scaling runs beside t
 command is known; the switch comes at the first tick at or after ``ts_ns`` at which it has run for ``SHADOW_TICKS``, so no
 instrument is without a state in between. From that tick on the messages name the new model, and the steps after this one
 follow them: one boundary for all, and scores of the old model drain by themselves. Invariant: state, messages and commands
-given with them determine every byte that leaves. Rejected: each step switching by itself at the command's time (their
-clocks are ticks in flight).
+given with them determine every byte that leaves. A row that breaks a law of the data (``quality.stream``) is not
+learned from: it goes on as stale, so the gate closes, and leaves whole as a dead letter. Rejected: each step switching by
+itself at the command's time (their clocks are ticks in flight).
 """
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
-from features.spec import SPEC_HASH
+from features.spec import FEATURE_NAMES, SPEC_HASH
 from jobs.machines.keeping import SNAPSHOT_MESSAGES, Kept, pack, unpack
 from jobs.machines.letters import Message, dead_letter
 from jobs.machines.model_changes import ModelChanges, Served, Switch
 from models.alerting import SOURCE
+from models.detectors.views import VIEWED_NAMES
 from models.folder import ModelShelf
 from models.model_files import ModelError
 from models.viewed import encode_viewed
 from models.viewing import ChannelViews, rows_of
+from quality.stream import CAUSE, RowRanges
 from schemas import codec, topics
 from schemas.codec import Registry
 from schemas.errors import MessageError, Place
+from schemas.events import TickStatus
 from schemas.people import fault_of_expiry, fault_of_two, message_key
 from schemas.records import CommandKind, RiskCommand
-from schemas.ticks import Ticks, decode_ticks
+from schemas.ticks import Ticks, decode_ticks, encode_ticks
 
 SHADOW_TICKS: Final = 610
 """Ticks that a new model's scaling runs beside the old one's: a minute for slow views, and a window."""
+
+_RANGES: Final = RowRanges(FEATURE_NAMES, VIEWED_NAMES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +101,7 @@ class TickScaling:
             self._load(snapshot)
         for entry in entries:
             raw, *commands = unpack(entry)
-            self._take(raw, [_command(one, registry) for one in commands])
+            self._take(raw, [_command(one, registry) for one in commands], [])
             self._since += 1
 
     def apply(self, raw: bytes, place: Place, commands: Iterable[RiskCommand] = ()) -> Scaled:
@@ -106,8 +113,9 @@ class TickScaling:
             commands: Every ``LOAD_MODEL`` known so far, in any order.
         """
         new = [one for one in commands if message_key(one) not in self._known.handled]
+        bad: list[tuple[bytes, str]] = []
         try:
-            viewed, changes = self._take(raw, new)
+            viewed, changes = self._take(raw, new, bad)
         except MessageError as error:
             return Scaled(letters=[dead_letter(error, raw, place, source=SOURCE, registry=self._registry)])
         self._since += 1
@@ -120,9 +128,15 @@ class TickScaling:
         events = [
             (one.model_id.encode(), codec.encode(topics.MODELS_EVENTS, one, self._registry)) for one in changes.events
         ]
-        return Scaled(viewed, alerts, events, [], kept)
+        letters = [
+            dead_letter(MessageError(CAUSE, detail), rows, place, source=SOURCE, registry=self._registry)
+            for rows, detail in bad
+        ]
+        return Scaled(viewed, alerts, events, letters, kept)
 
-    def _take(self, raw: bytes, commands: list[RiskCommand]) -> tuple[list[bytes], ModelChanges]:
+    def _take(
+        self, raw: bytes, commands: list[RiskCommand], bad: list[tuple[bytes, str]]
+    ) -> tuple[list[bytes], ModelChanges]:
         ticks = decode_ticks(raw)
         if ticks.spec_hash != SPEC_HASH:
             raise MessageError("wrong_features", f"feature spec was {ticks.spec_hash}, wanted {SPEC_HASH}")
@@ -131,6 +145,10 @@ class TickScaling:
         if not fresh.any():
             return [], changes
         ticks = ticks if fresh.all() else rows_of(ticks, fresh)
+        broken = _RANGES.broken(ticks.values)
+        if broken.any():
+            bad.append((encode_ticks(rows_of(ticks, broken)), _told(ticks, np.flatnonzero(broken))))
+            ticks = replace(ticks, status=ticks.status | np.where(broken, np.uint32(TickStatus.STALE), np.uint32(0)))
         if self._known.last_tick_ns < 0:
             changes.began(self._served(self._views.name), int(ticks.tick_ns[0]))
         for command in sorted(commands, key=lambda one: (one.ts_ns, one.command_id)):
@@ -216,6 +234,13 @@ class TickScaling:
             word, from_ns, model_epoch, ticks, name = known["next"]
             coming = ChannelViews.from_bytes((shadow[0], shadow[1]), self._shelf(name), name)
             self._next = _Next(Switch(*word), from_ns, model_epoch, coming, ticks)
+
+
+def _told(ticks: Ticks, broken: npt.NDArray[np.intp]) -> str:
+    """Return how many rows break a law of the data, and of the first which row, and which laws."""
+    row = int(broken[0])
+    which = f"instrument {ticks.instrument_id[row]}, tick_ns {ticks.tick_ns[row]}"
+    return f"{len(broken)} of {ticks.row_count} rows taken as stale; first {which}: {_RANGES.told(ticks.values[row])}"
 
 
 def _due(ticks: Ticks, coming: _Next) -> int:

@@ -31,7 +31,7 @@ from schemas.errors import Place
 from schemas.records import RiskState
 from schemas.ticks import Ticks, encode_ticks
 from tests.integration.serving import Serving, served
-from tests.models.conftest import calm_session
+from tests.models.conftest import calm_books as calm_session
 
 pytestmark = pytest.mark.integration
 

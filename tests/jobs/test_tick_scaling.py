@@ -14,11 +14,13 @@ from models.model_files import MODEL_FILE, WEIGHTS_FILE
 from models.viewed import decode_viewed
 from schemas import codec, topics
 from schemas.errors import Place
+from schemas.events import TickStatus
 from schemas.model_events import ModelEvent, ModelEventKind
 from schemas.records import AlertKind, CommandKind, DeadLetter, RiskAlert, RiskCommand
-from schemas.ticks import Ticks, encode_ticks
+from schemas.ticks import Ticks, decode_ticks, encode_ticks
 from schemas.units import TICK_NS
-from tests.models.conftest import calm_session, model_of
+from tests.models.conftest import calm_books as calm_session
+from tests.models.conftest import model_of
 
 PLACE = Place(topics.FEATURES_TICKS, 3, 9)
 SWITCH_TICK = 650
@@ -201,3 +203,37 @@ def test_ticks_that_cannot_be_read_become_dead_letters(shelf: ModelShelf, messag
     assert scaled.kept == Kept()
     assert (letter.source, letter.topic, letter.partition, letter.offset) == ("score_risk", topics.FEATURES_TICKS, 3, 9)
     assert operator.apply(messages[0]).viewed
+
+
+def test_a_row_beyond_its_range_goes_on_as_stale_and_leaves_as_a_dead_letter(shelf: ModelShelf) -> None:
+    clean = calm_session(5, 40, 2)
+    values = clean[30].values.copy()
+    values[1, clean[30].feature_names.index("spread_bps")] = np.inf
+    machine = TickScaling(shelf, epoch=1)
+    scaled = [machine.apply(encode_ticks(ticks), PLACE) for ticks in [*clean[:30], replace(clean[30], values=values)]]
+    assert not [one for one in scaled[:-1] if one.letters]
+    ((_, raw),) = scaled[-1].letters
+    letter = cast("DeadLetter", codec.decode(topics.DEAD_LETTERS, raw))
+    assert (letter.cause, letter.topic, letter.partition, letter.offset) == (
+        "bad_rows", PLACE.topic, PLACE.partition, PLACE.offset,
+    )  # fmt: skip
+    assert (
+        f"instrument {clean[30].instrument_id[1]}, tick_ns {clean[30].tick_ns[1]}: spread_bps_range (inf)"
+        in letter.detail
+    )
+    kept = decode_ticks(letter.raw)
+    assert (kept.instrument_id.tolist(), kept.values.tobytes()) == ([clean[30].instrument_id[1]], values[1].tobytes())
+    (viewed,) = map(decode_viewed, scaled[-1].viewed)
+    assert ((viewed.ticks.status & TickStatus.STALE) != 0).tolist() == [False, True]
+
+
+def test_a_message_with_bad_rows_is_told_once_over_a_restart(shelf: ModelShelf) -> None:
+    clean = calm_session(5, 4, 2)
+    values = clean[2].values.copy()
+    values[0] = np.inf
+    bad = encode_ticks(replace(clean[2], values=values))
+    machine = TickScaling(shelf, epoch=1)
+    kept = [machine.apply(raw, PLACE).kept for raw in [*map(encode_ticks, clean[:2]), bad]]
+    again = TickScaling(shelf, epoch=1, entries=[one.entry for one in kept if one.entry is not None])
+    assert not again.apply(bad, PLACE).letters
+    assert again.apply(encode_ticks(clean[3]), PLACE) == machine.apply(encode_ticks(clean[3]), PLACE)

@@ -123,6 +123,15 @@ def calm_session(seed: int, count: int = 1_500, instruments: int = 4, *, first: 
     ]
 
 
+def calm_books(seed: int, count: int = 1_500, instruments: int = 4, *, first: int = 1) -> list[Ticks]:
+    """The same with shares within -1 and 1, as a book has them: for what checks its rows."""
+    made = calm_session(seed, count, instruments, first=first)
+    shares = [place for place, name in enumerate(FEATURE_NAMES) if "imbalance" in name or "pressure" in name]
+    for ticks in made:
+        ticks.values[:, shares] = np.clip(ticks.values[:, shares], -1.0, 1.0)
+    return made
+
+
 def fitted(path: Path) -> ModelFolder:
     """A small model without a network, fitted on calm sessions; every part of a folder but the network is in it."""
     stack = Stack([LargestScore(), Mahalanobis(), PcaResidual(), Erosion(1), Silence()], 7, {1: "liquid"})

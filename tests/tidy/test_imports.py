@@ -14,7 +14,7 @@ MAY_IMPORT = {
     "feeds": {"schemas"},
     "features": {"schemas"},
     "models": {"schemas", "features"},
-    "jobs": {"schemas", "features", "models", "gate"},
+    "jobs": {"schemas", "features", "models", "gate", "quality"},
     "gate": {"schemas"},
     "history": {"schemas"},
     "quality": {"schemas", "features", "history"},
@@ -96,6 +96,17 @@ def test_library_stays_in_its_rooms(library: str) -> None:
         for path in modules(room)
         for line, name in imports(path)
         if name.partition(".")[0] == library
+    ]
+    assert not wrong, wrong
+
+
+def test_jobs_take_row_checks_from_quality_and_nothing_that_asks_or_loads_the_library() -> None:
+    light = {"quality.definitions", "quality.rows", "quality.stream", "quality.ticks"}
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line}: {name}"
+        for path in modules("jobs")
+        for line, name in imports(path)
+        if name.partition(".")[0] == "quality" and ".".join(name.split(".")[:2]) not in light
     ]
     assert not wrong, wrong
 

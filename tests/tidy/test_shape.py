@@ -21,7 +21,7 @@ CLOCK_FREE = ("schemas/", "features/", "models/tiers.py", "models/scaling.py", "
               "gate/reconcile.py", "gate/rows.py", "gate/trail/decision_record.py", "gate/trail/outbox.py",
               "feeds/framing.py", "feeds/simulator/", "feeds/stress/", "jobs/machines/", "jobs/operators/",
               "quality/definitions.py", "quality/deriving.py", "quality/rows.py", "quality/ticks.py", "quality/tables.py",
-              "quality/verdicts.py")  # fmt: skip
+              "quality/verdicts.py", "quality/stream.py", "quality/inspection.py", "quality/batches.py")  # fmt: skip
 
 
 def tracked() -> list[Path]:
