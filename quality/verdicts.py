@@ -5,7 +5,7 @@ alert's id follows from the batch in which the failure began, so one that is tol
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from quality.definitions import ASKED, ON_TIME, ROWS_PRESENT, AnyLaw, Columns, Severity, Suite, columns_of, shown_column
@@ -47,17 +47,8 @@ def results_of(looked: Looked, found: Iterable[Finding], columns: Columns) -> li
     made = []
     for one in found:
         detail = "" if one.passed else described(looked.suite, one, columns)
-        made.append(
-            _result(
-                looked,
-                one.law.name,
-                column=shown_column(one.law),
-                severity=one.law.severity,
-                unexpected=len(one.unexpected),
-                detail=detail,
-                passed=one.passed,
-            )
-        )
+        told = _result(looked, one.law.name, severity=one.law.severity, passed=one.passed, detail=detail)
+        made.append(replace(told, column=shown_column(one.law), unexpected=len(one.unexpected)))
     return made
 
 
@@ -65,19 +56,20 @@ def present(looked: Looked) -> QualityResult:
     """Return whether there were rows; a table that may be silent passes without."""
     passed = looked.rows > 0 or looked.suite.may_be_silent
     detail = "" if looked.rows else "no rows"
-    return _result(looked, ROWS_PRESENT, passed=passed, severity="warning", unexpected=0, detail=detail)
+    return _result(looked, ROWS_PRESENT, severity="warning", passed=passed, detail=detail)
 
 
 def on_time(looked: Looked, late: int) -> QualityResult:
     """Return whether rows came after their batch had been looked at; they are looked at now."""
     detail = f"{late} rows came after their time had been looked at" if late else ""
-    return _result(looked, ON_TIME, passed=not late, severity="warning", unexpected=late, detail=detail)
+    told = _result(looked, ON_TIME, severity="warning", passed=not late, detail=detail)
+    return replace(told, unexpected=late)
 
 
 def asked(looked: Looked, fault: str) -> QualityResult:
     """Return whether the history answered; empty ``fault`` = it did."""
     detail = f"not asked: {fault}" if fault else ""
-    return _result(looked, ASKED, passed=not fault, severity="critical", unexpected=0, detail=detail)
+    return _result(looked, ASKED, severity="critical", passed=not fault, detail=detail)
 
 
 def described(suite: Suite, found: Finding, columns: Columns, *, examples: int = EXAMPLES_SHOWN) -> str:
@@ -96,23 +88,15 @@ def _word(value: Any) -> str:
     return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
-def _result(
-    looked: Looked,
-    expectation: str,
-    *,
-    passed: bool,
-    severity: Severity,
-    unexpected: int,
-    detail: str,
-    column: str | None = None,
-) -> QualityResult:
+def _result(looked: Looked, expectation: str, *, severity: Severity, passed: bool, detail: str) -> QualityResult:
+    """Return a verdict on whole rows, none of them unexpected."""
     table = looked.suite.table
     return QualityResult(
         result_id=f"{table}:{expectation}:{looked.since_ns}:{looked.until_ns}",
         suite=table,
         expectation=expectation,
         table=table,
-        column=column,
+        column=None,
         instrument_id=None,
         ts_ns=looked.ts_ns,
         since_ns=looked.since_ns,
@@ -120,7 +104,7 @@ def _result(
         passed=passed,
         severity=severity,
         rows=looked.rows,
-        unexpected=unexpected,
+        unexpected=0,
         detail=detail,
         source=SOURCE,
     )
