@@ -73,6 +73,8 @@ class Inspector:
     newest_ns: int = 0
     _episodes: Episodes | None = None
     _seen: dict[str, _Seen] = field(default_factory=dict)
+    _lost: set[str] = field(default_factory=set)
+    _empty: frozenset[str] = frozenset()
 
     def look(self, ts_ns: int | None) -> Inspection:
         """Look at the newest batch of every table.
@@ -100,19 +102,27 @@ class Inspector:
 
     def _table(self, suite: Suite, ts_ns: int | None) -> list[QualityResult]:
         try:
-            return self._judged(suite, ts_ns)
+            results = self._judged(suite, ts_ns)
         except (StoreError, QueryError) as error:
             self.counts["not_asked"] += 1
-            at = self.newest_ns if ts_ns is None else ts_ns
-            return [asked(Looked(suite, at, at, at, 0), str(error))]
+            self._lost.add(suite.table)
+            return [asked(self._nothing(suite, ts_ns), str(error))]
+        if suite.table in self._lost and not results:
+            results = [asked(self._nothing(suite, ts_ns), "")]
+        self._lost.discard(suite.table)
+        return results
+
+    def _nothing(self, suite: Suite, ts_ns: int | None) -> Looked:
+        at = self.newest_ns if ts_ns is None else ts_ns
+        return Looked(suite, at, at, at, 0)
 
     def _judged(self, suite: Suite, ts_ns: int | None) -> list[QualityResult]:
         newest = newest_ns(self.source, suite)
         if newest is None:
             self.counts["without_rows"] += 1
-            at = self.newest_ns if ts_ns is None else ts_ns
-            looked = Looked(suite, at, at, at, 0)
-            return [asked(looked, ""), present(looked)]
+            is_told, self._empty = suite.table in self._empty, self._empty | {suite.table}
+            looked = self._nothing(suite, ts_ns)
+            return [] if is_told else [asked(looked, ""), present(looked)]
         self.newest_ns = max(self.newest_ns, newest)
         until_ns = newest + 1
         seen = self._seen.get(suite.table)
