@@ -54,7 +54,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Let engines have the processor before what only computes."""
     if "PYTEST_XDIST_WORKER" in os.environ:
-        with contextlib.suppress(PermissionError):  # back to 0 is the right of root; a worker without it keeps to its kind
+        # Back to 0 is the right of root; a worker without it keeps to its kind.
+        with contextlib.suppress(PermissionError):
             os.setpriority(os.PRIO_PROCESS, 0, 0 if _has_engines(item) else NICE)
     return (yield)
 
