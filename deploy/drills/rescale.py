@@ -3,6 +3,7 @@
 Two channels lie in two partitions; with two subtasks each has one of them, and takes its state along.
 """
 
+import time
 from typing import Final
 
 from deploy.drills.outputs import compare
@@ -11,6 +12,7 @@ from deploy.drills.world import JOBS, World
 
 STEPS: Final = ((2, 0.3, 0.45), (1, 0.7, 0.85))
 """Parallelism, the part of the session at which it changes, and the part that is fed meanwhile."""
+METRICS_S: Final = 30.0
 
 
 def drill_rescale(world: World, tell: Tell) -> Report:
@@ -38,7 +40,7 @@ def drill_rescale(world: World, tell: Tell) -> Report:
             report.recovery_s[f"parallelism {parallelism}"] = run.silence_s(since)
             if parallelism > 1:
                 run.wait_told()
-                busy = world.busy_subtasks(jobs["compute_features"], "compute-features")
+                busy = _busy(world, jobs["compute_features"], parallelism)
                 report.facts[f"subtasks with a channel at parallelism {parallelism}"] = busy
                 report.check("both subtasks have a channel", holds=busy == parallelism)
         with report.step("the rest of the session"):
@@ -47,3 +49,13 @@ def drill_rescale(world: World, tell: Tell) -> Report:
         report.check("no dead letters", holds=run.outputs.letters == 0)
     world.slots(slots_before)
     return report
+
+
+def _busy(world: World, job_id: str, wanted: int) -> int:
+    """Return how many subtasks have read anything; Flink's REST interface learns of it some seconds later."""
+    deadline = time.monotonic() + METRICS_S
+    while True:
+        found = world.busy_subtasks(job_id, "compute-features")
+        if found >= wanted or time.monotonic() > deadline:
+            return found
+        time.sleep(1.0)
