@@ -66,5 +66,5 @@ def test_shape_is_linear_between_corners_and_neutral_before() -> None:
 
 
 def test_unknown_scenario_lists_those_there_are() -> None:
-    with pytest.raises(ScenarioError, match="calm, flash_crash"):
+    with pytest.raises(ScenarioError, match="calm, drill, flash_crash"):
         load_scenario("tulip_mania")

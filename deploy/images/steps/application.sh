@@ -13,7 +13,7 @@ if [ -z "${UV:-}" ]; then
 fi
 # Built from a copy: the source stays as it is, and nothing that lies about there gets in.
 mkdir "$tools/source"
-for name in pyproject.toml README.md LICENSE schemas feeds features models jobs gate history api deploy; do
+for name in pyproject.toml README.md LICENSE schemas feeds features models jobs gate history quality api deploy; do
   [ -e "$source/$name" ] && cp -r "$source/$name" "$tools/source/"
 done
 find "$tools/source" \( -name '*.so' -o -name __pycache__ \) -prune -exec rm -rf {} +
