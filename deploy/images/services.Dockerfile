@@ -1,5 +1,5 @@
-# Everything but Flink: gate sidecar, history writer, topics, and the C example. Its lock is the part of the jobs' lock that
-# these processes need, at the same versions. Build from the top of the repository:
+# Everything but Flink: gate sidecar, history writer, API, data quality, topics, and the C example. Its lock is the part of the
+# jobs' lock that these processes need, at the same versions. Build from the top of the repository:
 #   docker build --platform linux/amd64 -f deploy/images/services.Dockerfile --build-arg DEBIAN_DIGEST=sha256:... -t tidegate/services:0.1.0 .
 ARG DEBIAN=12.12-slim
 ARG DEBIAN_DIGEST
