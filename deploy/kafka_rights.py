@@ -116,7 +116,6 @@ RIGHTS: Final = (
         writes=(topics.RISK_COMMANDS,),
         names=("tidegate-api",),
     ),
-    Rights("quality", writes=(topics.QUALITY_RESULTS, topics.RISK_ALERTS)),
     Rights("trading", writes=(topics.ORDERS_DECISIONS, topics.ORDERS_FACTS, topics.RISK_ALERTS, topics.DEAD_LETTERS)),
     Rights("order-management", writes=(topics.ORDERS_REQUESTS, topics.ORDERS_EXECUTIONS)),
     Rights("quality", writes=(topics.QUALITY_RESULTS, topics.RISK_ALERTS)),

@@ -72,6 +72,10 @@ PROCESSES: Final = {
             "tidegate api --settings FILE",
         ),
         Process(
+            "quality", "quality.settings:QualitySettings", "quality.toml", "Judges the newest rows of every table.",
+            "tidegate quality --settings FILE",
+        ),
+        Process(
             "producer", "feeds.settings:ProducerSettings", "producer.toml", "Sends frames: replays, simulations, feeds.",
             "tidegate replay …, tidegate simulate …",
         ),

@@ -6,13 +6,13 @@ without rows says so, rows that were beyond a batch are counted. A batch that ha
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, get_args
 
 from history.client import QueryError, StoreError
 from history.queries.asking import Source
 from history.queries.events import quality_now
 from quality.batches import count, newest_ns, newest_rows
-from quality.definitions import Columns, Suite
+from quality.definitions import ON_TIME, ROWS_PRESENT, Columns, Severity, Suite
 from quality.rows import Finding, with_derived
 from quality.verdicts import Episodes, Looked, asked, on_time, present, results_of
 from schemas.quality import QualityResult
@@ -86,6 +86,29 @@ class Inspector:
         results = [one for suite in self.suites for one in self._table(suite, ts_ns)]
         self.counts["failed"] += sum(not one.passed for one in results)
         return Inspection(results, self._remembered().take(results))
+
+    @property
+    def unasked(self) -> int:
+        """Tables that the history did not answer for when it was last asked."""
+        return len(self._lost)
+
+    def failing(self) -> dict[tuple[str, Severity], int]:
+        """Return how many expectations on rows fail now by table and severity; empty until earlier episodes are known.
+
+        An open episode of a law that no suite has any more is left out: no row could end it.
+        """
+        if self._episodes is None:
+            return {}
+        severity: dict[tuple[str, str], Severity] = {}
+        for suite in self.suites:
+            severity |= {(suite.table, name): "warning" for name in (ROWS_PRESENT, ON_TIME)}
+            severity |= {(suite.table, law.name): law.severity for law in suite.laws}
+        found: dict[tuple[str, Severity], int] = {
+            (suite.table, level): 0 for suite in self.suites for level in get_args(Severity)
+        }
+        for table, name in self._episodes.failing.keys() & severity.keys():
+            found[table, severity[table, name]] += 1
+        return found
 
     def _remembered(self) -> Episodes:
         """Return the episodes, of an earlier life too as soon as the history tells them."""

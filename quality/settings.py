@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from schemas.kafka_security import KafkaSecurity
-from schemas.settings import SettingsError, one_of
+from schemas.settings import SettingsError, between, one_of
 
 PREFIX: Final = "TIDEGATE_QUALITY"
 CLOCKS: Final = ("wall", "event")
@@ -24,6 +24,8 @@ class QualitySettings(KafkaSecurity):
         batch_rows: Most rows of a batch; the newest are looked at, the others counted.
         clock: ``wall``, or ``event`` where replays and simulations are dated by the market.
         schema_registry_url: Empty for Avro single-object encoding.
+        metrics_host: Where Prometheus may ask,
+        metrics_port: and its port; 0 = no metrics.
     """
 
     bootstrap_servers: str
@@ -34,6 +36,8 @@ class QualitySettings(KafkaSecurity):
     batch_rows: int = 50_000
     clock: str = field(default="wall", metadata=one_of(*CLOCKS))
     schema_registry_url: str = ""
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = field(default=0, metadata=between(0, 65_535))
 
     def __post_init__(self) -> None:
         """Refuse what cannot work."""

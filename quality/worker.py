@@ -12,17 +12,19 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import confluent_kafka
 
 from history.client import History
+from quality.definitions import Severity
 from quality.inspection import Inspection, Inspector, Judge
 from quality.settings import PREFIX, QualitySettings
 from quality.tables import SUITES
-from schemas import codec, topics
+from schemas import codec, metrics, topics
+from schemas.exposition import ProcessMetrics, Reading
 from schemas.kafka_security import librdkafka_options
 from schemas.registry import ConfluentRegistry
 from schemas.settings import describe, load_settings
@@ -32,6 +34,11 @@ log = logging.getLogger("tidegate.quality")
 
 STATUS_FILE: Final = "quality.json"
 FLUSH_S: Final = 30.0
+_COUNTED: Final = {
+    "rows": metrics.QUALITY_ROWS,
+    "unseen_rows": metrics.QUALITY_UNSEEN,
+    "late_rows": metrics.QUALITY_LATE,
+}
 
 
 class PublishError(RuntimeError):
@@ -58,6 +65,10 @@ class Worker:
         )
         self._registry = ConfluentRegistry(settings.schema_registry_url) if settings.schema_registry_url else None
         self._failures: list[str] = []
+        self._failing: dict[tuple[str, Severity], int] = {}
+        self._looks, self._looked_s = 0, time.monotonic()
+        self.metrics = ProcessMetrics("quality")
+        self.metrics.read(self._readings)
         options = {
             "bootstrap.servers": settings.bootstrap_servers,
             "enable.idempotence": True,
@@ -73,6 +84,7 @@ class Worker:
             PublishError: Kafka refused a verdict, or did not take it in time.
         """
         self._settings.state_dir.mkdir(parents=True, exist_ok=True)
+        self.metrics.serve(self._settings.metrics_host, self._settings.metrics_port)
         next_s = time.monotonic()
         try:
             while not stop.is_set():
@@ -80,6 +92,7 @@ class Worker:
                 next_s = max(next_s + self._settings.interval_s, time.monotonic())
                 stop.wait(next_s - time.monotonic())
         finally:
+            self.metrics.close()
             self._write_status(ended=True, took_s=0.0)
 
     def look(self) -> Inspection:
@@ -93,8 +106,20 @@ class Worker:
             self._produce(topics.QUALITY_RESULTS, result.table, result)
         if self._producer.flush(FLUSH_S) or self._failures:
             raise PublishError(self._failures[0] if self._failures else f"not taken within {FLUSH_S:.0f} s")
-        self._write_status(ended=False, took_s=time.monotonic() - began_s)
+        self._looked_s = time.monotonic()
+        took_s = self._looked_s - began_s
+        self._failing, self._looks = self.inspector.failing(), self._looks + 1
+        self.metrics.observe(metrics.QUALITY_LOOK, took_s)
+        self._write_status(ended=False, took_s=took_s)
         return found
+
+    def _readings(self) -> Iterator[Reading]:
+        """Tell what a scrape asks for; on the scraping thread, so nothing here walks what a look changes."""
+        yield from ((metrics.QUALITY_FAILING, count, key) for key, count in self._failing.items())
+        yield metrics.QUALITY_UNASKED, self.inspector.unasked
+        yield metrics.QUALITY_LOOKS, self._looks
+        yield metrics.QUALITY_LOOK_AGE, time.monotonic() - self._looked_s
+        yield from ((metric, self.inspector.counts[name]) for name, metric in _COUNTED.items())
 
     def _produce(self, topic: str, key: str, record: codec.Record) -> None:
         value = codec.encode(topic, record, self._registry)

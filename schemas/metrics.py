@@ -21,6 +21,8 @@ AGE_BUCKETS_S: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 3
 """Ages on the path: the goals are 10 ms (median) and 50 ms (p99) at the gate; a row expires after 3 s."""
 WORK_BUCKETS_S: Final = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2.0)
 """Work within one process: fractions of a millisecond to what is plainly wrong."""
+LOOK_BUCKETS_S: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 120.0)
+"""One look of data quality at all tables: some seconds of work; one above the interval is made without a pause."""
 LIVE_AGE_MAX_S: Final = 3_600.0
 """Event time further than this from this machine's clock is a replay's: its age says nothing and is counted, not observed."""
 
@@ -198,6 +200,30 @@ API_LETTERS: Final = _counter(
     "tidegate_api_dead_letters_seen_total", "Dead letters of everyone, by source and cause.", "source", "cause"
 )
 
+QUALITY_FAILING: Final = _gauge(
+    "tidegate_quality_failing_expectations",
+    "Expectations on rows that did not hold where the table was last looked at, by severity: warning, critical.",
+    "table",
+    "severity",
+)
+QUALITY_UNASKED: Final = _gauge(
+    "tidegate_quality_unasked_tables", "Tables that the history did not answer for at the last look."
+)
+QUALITY_LOOKS: Final = _counter("tidegate_quality_looks_total", "Looks at all tables whose verdicts the broker has.")
+QUALITY_LOOK: Final = Metric(
+    "tidegate_quality_look_seconds", Kind.HISTOGRAM, "Time of one look, its verdicts published.", (), LOOK_BUCKETS_S
+)
+QUALITY_LOOK_AGE: Final = _gauge(
+    "tidegate_quality_look_age_seconds", "Since the last look ended; before the first, since the start."
+)
+QUALITY_ROWS: Final = _counter("tidegate_quality_rows_total", "Rows judged; those of two batches count twice.")
+QUALITY_UNSEEN: Final = _counter(
+    "tidegate_quality_unseen_rows_total", "Rows between two batches, which nobody looked at."
+)
+QUALITY_LATE: Final = _counter(
+    "tidegate_quality_late_rows_total", "Rows that came after their time had been looked at."
+)
+
 PROCESSES: Final[Mapping[str, tuple[Metric, ...]]] = MappingProxyType({
     "feeds": (FEEDS_FRAMES, FEEDS_HEARTBEATS, FEEDS_EVENTS, FEEDS_BYTES, FEEDS_EVENT_TIME, FEEDS_WAITING, FEEDS_LATE),
     JOBS: (
@@ -219,6 +245,10 @@ PROCESSES: Final[Mapping[str, tuple[Metric, ...]]] = MappingProxyType({
         HISTORY_LAG, HISTORY_TICK_AGE, HISTORY_REPLAYED, HISTORY_ANSWERED, HISTORY_OWNER,
     ),
     "api": (API_REQUEST, API_STREAMS, API_MESSAGES, API_UNREADABLE, API_LAG, API_CONNECTED, API_LETTERS),
+    "quality": (
+        QUALITY_FAILING, QUALITY_UNASKED, QUALITY_LOOKS, QUALITY_LOOK, QUALITY_LOOK_AGE, QUALITY_ROWS, QUALITY_UNSEEN,
+        QUALITY_LATE,
+    ),
 })  # fmt: skip
 """Process to what it exports."""
 

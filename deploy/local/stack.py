@@ -28,7 +28,7 @@ from schemas import codec, topics
 
 METRICS: Final = "metrics_"
 """Before the name of a part: the port that Prometheus asks."""
-OUR_PROCESSES: Final = ("gate", "history", "api", "desk", "feeds")
+OUR_PROCESSES: Final = ("gate", "history", "api", "quality", "desk", "feeds")
 """What may serve metrics beside the cluster; desk and feeds live in commands that come and go."""
 JOBS: Final = ("compute_features", "score_risk", "enforce_orders")
 READY_KEY: Final = {"gate": "caught_up", "history": "answers", "api": "answers"}
@@ -322,10 +322,15 @@ class Stack:
         api = api_settings(self.state, layout.bootstrap_servers, layout.ports["api"])
         if "ttl_ms" in overrides:
             api["ttl_ms"] = overrides["ttl_ms"]
-        for name, values in (("gate", gate), ("history", history), ("api", api)):
+        quality: dict[str, Any] = {
+            **kafka,
+            "status_dir": str(self.state),
+            "state_dir": str(self.state),
+            "clock": "event",
+        }
+        for name, values in (("gate", gate), ("history", history), ("api", api), ("quality", quality)):
             values["metrics_port"] = layout.ports[METRICS + name]
         write_prometheus(self.state, self.metrics_ports())
-        quality = {**kafka, "status_dir": str(self.state), "state_dir": str(self.state), "clock": "event"}
         files = {"jobs": jobs, "gate": gate, "history": history, "api": api, "producer": kafka, "quality": quality}
         for name, values in files.items():
             merged = {**values, **self.extent.settings.get(name, {})}

@@ -139,6 +139,21 @@ LOOP: Final = Dashboard(
              Query("sum(tidegate_api_streams)", "open streams")),
         ),
         Panel(
+            "Expectations that do not hold", "By table and severity. Critical: what is decided or learned from such rows is wrong.",
+            "short",
+            (Query("sum by (table, severity) (tidegate_quality_failing_expectations) > 0", "{{table}} {{severity}}"),
+             Query("sum(tidegate_quality_unasked_tables)", "tables without an answer"),
+             Query("sum(increase(tidegate_quality_late_rows_total[5m]))", "late rows in 5 min"),
+             Query("sum(increase(tidegate_quality_unseen_rows_total[5m]))", "rows not looked at in 5 min")),
+        ),
+        Panel(
+            "Looks of data quality", "Since the last one, and how long one takes. Above a minute nobody judges what came since.",
+            "s",
+            (Query("max by (instance) (tidegate_quality_look_age_seconds)", "since the last"),
+             Query("sum(rate(tidegate_quality_look_seconds_sum[10m])) / sum(rate(tidegate_quality_looks_total[10m]))", "mean"),
+             Query("histogram_quantile(0.99, sum by (le) (rate(tidegate_quality_look_seconds_bucket[10m])))", "p99")),
+        ),
+        Panel(
             "Jobs: held back and busy", "Held back: ticks come late. Busy above 0.8: the next burst will.", "percentunit",
             (Query("max by (task_name) (flink_taskmanager_job_task_backPressuredTimeMsPerSecond) / 1000",
                    "held back {{task_name}}"),

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import tomllib
 from dataclasses import astuple
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from deploy.instruments import ReferenceDataError, load_accounts, load_instrumen
 from deploy.local.broker import cluster_id
 from deploy.local.ports import answers, free_ports
 from deploy.local.processes import ProcessBook, Started, alive, end, start_ticks
+from deploy.local.stack import OUR_PROCESSES, Stack
 from deploy.observe import TickClock, percentiles
 from gate._native import LimitTable, scope_hash
 from gate.policy.limit_book import LimitBook
@@ -42,6 +44,16 @@ def test_pid_that_belongs_to_someone_else_now_is_never_signalled(tmp_path: Path)
     finally:
         child.kill()
         child.wait()
+
+
+def test_every_process_of_a_stack_that_stays_has_the_port_that_prometheus_asks_in_its_settings(tmp_path: Path) -> None:
+    stack = Stack(tmp_path)
+    stack._write_settings(stack._lay_out(taskmanagers=1), {})
+    ports = stack.metrics_ports()
+    assert set(OUR_PROCESSES) <= ports.keys()
+    for name in ("gate", "history", "api", "quality"):
+        assert tomllib.loads(stack.settings_path(name).read_text())["metrics_port"] == ports[name]
+        assert f"127.0.0.1:{ports[name]}" in (tmp_path / "prometheus.yml").read_text()
 
 
 def test_cluster_id_never_reads_as_an_option() -> None:

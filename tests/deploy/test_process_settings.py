@@ -70,8 +70,10 @@ def test_prefix_of_the_table_is_the_one_that_the_process_reads() -> None:
     from api.settings import PREFIX as API
     from feeds.settings import PREFIX as PRODUCER
     from history.settings import PREFIX as HISTORY
+    from quality.settings import PREFIX as QUALITY
 
-    assert [PROCESSES[name].prefix for name in ("api", "producer", "history")] == [API, PRODUCER, HISTORY]
+    names = ("api", "producer", "history", "quality")
+    assert [PROCESSES[name].prefix for name in names] == [API, PRODUCER, HISTORY, QUALITY]
     for name, module in (("job", "jobs/entry.py"), ("sidecar", "gate/sidecar.py")):
         assert f'prefix="{PROCESSES[name].prefix}"' in (ROOT / module).read_text()
 
