@@ -18,6 +18,8 @@ from gate.sidecar import SidecarSettings
 from history.settings import PREFIX as HISTORY_PREFIX
 from history.settings import HistorySettings
 from jobs.settings import JobSettings
+from quality.settings import PREFIX as QUALITY_PREFIX
+from quality.settings import QualitySettings
 
 
 class Process(NamedTuple):
@@ -34,6 +36,7 @@ PROCESSES = {
     "python -m history.writer": HISTORY,
     "python -m history.migrate": HISTORY,
     "tidegate api --settings": Process(ApiSettings, API_PREFIX),
+    "tidegate quality --settings": Process(QualitySettings, QUALITY_PREFIX),
     "tidegate topics apply": Process(TopicsSettings, TOPICS_PREFIX),
     "python -m jobs.compute_features": JOB,
     "python -m jobs.score_risk": JOB,

@@ -158,6 +158,49 @@ def test_sidecar_and_trading_process_share_the_table_in_memory() -> None:
     assert containers["trading"]["command"][1].startswith("/run/tidegate/limits/")
 
 
+@pytest.mark.parametrize("overlay", ["dev", "prod"])
+@pytest.mark.parametrize("name", ["api", "quality"])
+def test_who_asks_the_history_is_in_its_pod_and_sees_its_socket(name: str, overlay: str, tmp_path: Path) -> None:
+    documents = render(overlay)
+    (work,) = [w for w in workloads(documents) if w.name == "StatefulSet/history"]
+    found = {container["name"]: container for container in work.pod["spec"]["containers"]}
+
+    def loaded(container: Document) -> Any:
+        text = settings_text(documents, work, container, Path(container["command"][-1]))
+        return load(PROCESSES[" ".join(container["command"][:3])], text, container, tmp_path)
+
+    writer, reader = loaded(found["writer"]), loaded(found[name])
+    assert reader.status_dir == writer.status_dir == writer.socket_path.parent
+    shared = {"name": "status", "mountPath": str(writer.status_dir)}
+    assert all(shared in found[one]["volumeMounts"] for one in ("writer", name))
+    if name == "quality":
+        assert reader.clock == ("event" if overlay == "dev" else "wall"), "simulated sessions lie in the past"
+
+
+@every_overlay
+def test_ports_that_prometheus_asks_are_served_open_and_different(overlay: str, tmp_path: Path) -> None:
+    documents = render(overlay)
+    monitors = [d["spec"] for d in documents if d["kind"] == "PodMonitor"]
+    policies = [d["spec"] for d in documents if d["kind"] == "NetworkPolicy" and d["metadata"]["name"] == "monitoring"]
+    allowed = {port["port"] for policy in policies for rule in policy["ingress"] for port in rule["ports"]}
+    for work in workloads(documents):
+        served: list[int] = []
+        for container in () if work.is_flink else work.containers():
+            command = " ".join(container["command"][:3])
+            ports = {port["name"]: port["containerPort"] for port in container.get("ports", [])}
+            ours = command in PROCESSES  # the server of models is watched by its component, or not at all
+            named = {name: port for name, port in ports.items() if ours and name.startswith("metrics")}
+            if named:
+                text = settings_text(documents, work, container, Path(container["command"][-1]))
+                assert list(named.values()) == [load(PROCESSES[command], text, container, tmp_path).metrics_port]
+            served += named.values()
+            for monitor in monitors:
+                if monitor["selector"]["matchLabels"].items() <= work.pod["metadata"]["labels"].items():
+                    assert named.keys() <= {endpoint["port"] for endpoint in monitor["podMetricsEndpoints"]}
+        assert len(set(served)) == len(served), work.name
+        assert not policies or set(served) <= allowed, work.name
+
+
 def test_score_risk_asks_the_triton_that_is_deployed(tmp_path: Path) -> None:
     documents = render("prod-triton")
     (work,) = [w for w in workloads(documents) if w.name == "FlinkDeployment/score-risk"]
