@@ -34,7 +34,8 @@ def report_of(
             for s in story.states
         ],
         "tier_use": _tier_use(story),
-        "limits": [to_plain(seen) for seen in story.limits],
+        # Rows of one tick become visible one after another, now this one first and now that one.
+        "limits": [to_plain(seen) for seen in sorted(story.limits, key=lambda one: (one.tick_ns, one.instrument_id))],
         "orders": [
             {
                 "order_id": order.order_id,
