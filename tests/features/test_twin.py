@@ -296,7 +296,9 @@ def test_doubled_prices_and_tick_size_leave_every_feature_as_it_was(seed: int) -
     found, wanted = values(run(doubled)), values(run(rows))
     same(found, wanted, tuple(name for name in FEATURE_NAMES if name not in RETURNS + PER_VALUE))
     close(found, wanted, RETURNS, rtol=1e-9)  # log(2 a) - log(2 b) rounds where log(a) - log(b) does not
-    close({name: 2 * found[name] for name in PER_VALUE}, wanted, PER_VALUE, rtol=1e-8)  # a slope over almost no flow is large
+    close(
+        {name: 2 * found[name] for name in PER_VALUE}, wanted, PER_VALUE, rtol=1e-8
+    )  # a slope: large over little flow
 
 
 @settings(max_examples=10, deadline=None)
