@@ -49,7 +49,7 @@ export class Why {
       this.root.replaceChildren(el("p", { class: "none" }, this.atNs == null ? "No state of this instrument is in the history yet." : "No state at or before this time."));
       return;
     }
-    const head = el("p", { class: "at" }, el("b", {}, this.atNs == null ? "Newest state" : "At the mark"), ` ${clock(state.tick_ns / 1e6)}`, el("br", {}), `S ${number(state.score, 2)}: once in ${chance(state.p)} ticks like this; ${percent(state.adverse_share)} of it in the dangerous direction.`);
+    const head = el("p", { class: "at" }, el("b", {}, this.atNs == null ? "Newest state" : "At the mark"), ` ${clock(state.tick_ns / 1e6)}`, el("br", {}), `S ${number(state.score, 2)}: ${state.p > 0.1 ? "an ordinary tick." : `once in ${chance(state.p)} ticks like this; ${percent(state.adverse_share)} of it in the dangerous direction.`}`);
     const back = this.atNs == null ? null : el("button", { type: "button", class: "quiet", onclick: () => this.at(null) }, "Show the newest");
     this.root.replaceChildren(head, ...(back ? [back] : []), el("ol", { class: "causes" }, causes.map((cause, at) => line(cause, at === 0))));
   }

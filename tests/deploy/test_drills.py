@@ -14,29 +14,13 @@ from deploy.drills.tape import copies_of, drill_tape, moved
 from features.spec import FEATURE_NAMES, SPEC_HASH
 from models.alerting import SOURCE
 from schemas import codec, topics
-from schemas.records import AlertKind, RiskAlert, RiskState, Tier
+from schemas.records import AlertKind, RiskAlert, Tier
 from schemas.ticks import Ticks, encode_ticks
 from schemas.units import NS_PER_S, TICK_NS
+from tests.gate.policies import STATE as A_STATE
 
 T0_NS = 1_768_487_428_000_000_000
-STATE = RiskState(
-    instrument_id=1,
-    channel_id="SIM",
-    tick_ns=T0_NS,
-    epoch=1,
-    tier=Tier.NORMAL,
-    tier_before=Tier.NORMAL,
-    latched=False,
-    stale=False,
-    degraded=False,
-    score=0.5,
-    score01=0.1,
-    p=0.3,
-    adverse_share=0.0,
-    ref_price=None,
-    model_id="m",
-    causes=(),
-)
+STATE = replace(A_STATE, tick_ns=T0_NS)
 ALERT = RiskAlert(f"TIER:1:{T0_NS}:1", AlertKind.TIER_CHANGED, 1, T0_NS, 1, Tier.NORMAL, "words", SOURCE)
 
 
