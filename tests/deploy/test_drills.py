@@ -1,6 +1,8 @@
 """What the drills decide with: the comparison sees every planted difference, the soak every planted leak, and no more."""
 
+import threading
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 from deploy.drills.outputs import Compared, Outputs, compare
 from deploy.drills.report import Report
-from deploy.drills.soak import GROWTH_MAX, MEASURES, Sample, growth, verdict
+from deploy.drills.soak import GROWTH_MAX, MEASURES, Sample, growth, open_handles, verdict
 from deploy.drills.tape import copies_of, drill_tape, moved
 from features.spec import FEATURE_NAMES, SPEC_HASH
 from models.alerting import SOURCE
@@ -168,3 +170,10 @@ def test_growth_of_a_line_is_its_rise_whatever_one_sample_says(
 def test_growth_of_one_sample_is_nothing() -> None:
     assert growth([(1.0, 5.0)]) == 0.0
     assert verdict({"new": samples([5.0], "handles"), "none": []}) == []
+
+
+def test_handles_that_watch_a_thread_are_no_leak() -> None:
+    folder = Path("/proc/self/fd")
+    before = open_handles(folder)
+    with Path("/proc/self/task", str(threading.get_native_id()), "stat").open(), Path("/proc/self/stat").open():
+        assert open_handles(folder) == before + 1
