@@ -192,11 +192,14 @@ def accepted(crd: Document) -> Document:
 
 
 def structural_of(schema: Any) -> Any:
-    """Return a schema as a CRD writes it: objects are closed there without saying so, and types are single."""
+    """Return a schema as a CRD writes it: objects are closed there without saying so, types are single, and forms are one union."""
     if isinstance(schema, list):
         return [structural_of(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
+    if "oneOf" in schema:
+        forms = [structural_of(form)["properties"] for form in schema["oneOf"]]
+        return {"type": "object", "properties": {name: part for form in forms for name, part in form.items()}}
     if isinstance(schema.get("type"), list):
         return {"x-kubernetes-int-or-string": True}
     closed = "properties" in schema
