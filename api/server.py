@@ -3,8 +3,6 @@
 Invariant: what was decided before a crash is published before new decisions are taken, as soon as the broker answers.
 """
 
-import argparse
-import json
 import logging
 import os
 import signal
@@ -13,7 +11,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import confluent_kafka
@@ -35,6 +32,7 @@ from history import client
 from schemas import codec, metrics, topics
 from schemas.exposition import ProcessMetrics, Reading
 from schemas.kafka_security import librdkafka_options
+from schemas.process import settings_path, write_status
 from schemas.records import RiskCommand
 from schemas.registry import ConfluentRegistry
 from schemas.settings import describe, load_settings
@@ -184,10 +182,8 @@ class Process:
 
 def main(argv: list[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT; return the exit status."""
-    parser = argparse.ArgumentParser(prog="api.server", description="Serve REST, events and the console.")
-    parser.add_argument("--settings", type=Path, required=True, help=f"TOML file; {PREFIX}_<KEY> overrides")
-    settings = load_settings(ApiSettings, parser.parse_args(argv).settings, prefix=PREFIX)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    path = settings_path(argv, prog="api.server", description="Serve REST, events and the console.", prefix=PREFIX)
+    settings = load_settings(ApiSettings, path, prefix=PREFIX)
     log.info("start %s", describe(settings))
     return serve(settings)
 
@@ -245,10 +241,7 @@ def _write_status(settings: ApiSettings, *, ended: bool) -> None:
         "wall_ns": time.time_ns(),
         "url": f"{scheme}://{settings.host}:{settings.port}/",
     }
-    path = settings.state_dir / STATUS_FILE
-    fresh = path.with_suffix(".new")
-    fresh.write_text(json.dumps(status, indent=1))
-    fresh.replace(path)
+    write_status(settings.state_dir / STATUS_FILE, status)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,6 @@ then, and when the process dies, rows expire by themselves. Invariant: this file
 follows from a message is in ``table_keeper``. Rejected: a consumer group (each host needs every partition).
 """
 
-import argparse
-import json
 import logging
 import os
 import signal
@@ -27,6 +25,7 @@ from schemas import codec, metrics, topics
 from schemas.errors import Place
 from schemas.exposition import ProcessMetrics, Reading
 from schemas.kafka_security import KafkaSecurity, librdkafka_options
+from schemas.process import settings_path, write_status
 from schemas.records import DeadLetter, RiskAlert, Tier
 from schemas.registry import ConfluentRegistry
 from schemas.settings import between, describe, load_settings
@@ -339,18 +338,15 @@ class Sidecar:
             "positions": {f"{topic}[{number}]": p.position for (topic, number), p in self._partitions.items()},
             **self._keeper.counters(),
         }
-        path = self._settings.state_dir / STATUS_FILE
-        fresh = path.with_suffix(".new")
-        fresh.write_text(json.dumps(status, indent=1))
-        fresh.replace(path)
+        write_status(self._settings.state_dir / STATUS_FILE, status)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the sidecar until SIGTERM or SIGINT; return the exit status."""
-    parser = argparse.ArgumentParser(prog="gate.sidecar", description="Keep the limit table of this host.")
-    parser.add_argument("--settings", type=Path, required=True, help="TOML file; TIDEGATE_SIDECAR_<KEY> overrides")
-    settings = load_settings(SidecarSettings, parser.parse_args(argv).settings, prefix="TIDEGATE_SIDECAR")
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    path = settings_path(
+        argv, prog="gate.sidecar", description="Keep the limit table of this host.", prefix="TIDEGATE_SIDECAR"
+    )
+    settings = load_settings(SidecarSettings, path, prefix="TIDEGATE_SIDECAR")
     log.info("start %s", describe(settings))
     stopping: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):

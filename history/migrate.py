@@ -17,6 +17,7 @@ from typing import Any, Final, Protocol
 
 from history.database import Store
 from history.settings import PREFIX, HistorySettings
+from schemas.process import start_logging
 from schemas.settings import load_settings
 
 log = logging.getLogger("tidegate.history")
@@ -157,7 +158,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--settings", type=Path, required=True, help=f"TOML file; {PREFIX}_<KEY> overrides")
     parser.add_argument("--dry-run", action="store_true", help="list what would be applied")
     arguments = parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    start_logging()
     settings = load_settings(HistorySettings, arguments.settings, prefix=PREFIX)
     store = Store(settings)
     try:

@@ -4,18 +4,17 @@ The owner of a running deployment is its writer (``history.writer``); this proce
 writes nothing but migrations that are due.
 """
 
-import argparse
 import logging
 import signal
 import threading
 from collections.abc import Callable
-from pathlib import Path
 
 from history import wire
 from history.database import Reader, Store
 from history.migrate import migrate
 from history.owner import OwnerSocket, Pool
 from history.settings import PREFIX, HistorySettings
+from schemas.process import settings_path
 from schemas.settings import load_settings
 
 log = logging.getLogger("tidegate.history")
@@ -56,10 +55,10 @@ def serve(settings: HistorySettings, wait: Callable[[], object]) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT; return the exit status."""
-    parser = argparse.ArgumentParser(prog="history.serve", description="Answer questions to a folder of history.")
-    parser.add_argument("--settings", type=Path, required=True, help=f"TOML file; {PREFIX}_<KEY> overrides")
-    settings = load_settings(HistorySettings, parser.parse_args(argv).settings, prefix=PREFIX)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    path = settings_path(
+        argv, prog="history.serve", description="Answer questions to a folder of history.", prefix=PREFIX
+    )
+    settings = load_settings(HistorySettings, path, prefix=PREFIX)
     stop = threading.Event()
 
     def wait() -> None:

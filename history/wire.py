@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from history.read_only import KINDS, QueryError, kind_of
+from schemas.process import write_status
 
 OWNER_FILE: Final = "history.owner.json"
 MESSAGE_BYTES_MAX: Final = 1 << 30
@@ -93,11 +94,8 @@ def usable_socket_path(wanted: Path) -> Path:
 
 def write_owner(status_dir: Path, owner: Owner) -> None:
     """Record the owner of the store."""
-    fresh = status_dir / f"{OWNER_FILE}.new"
-    fresh.write_text(
-        json.dumps({"interface": owner.interface, "data_dir": owner.data_dir, "socket_path": owner.socket_path})
-    )
-    fresh.replace(status_dir / OWNER_FILE)
+    known = {"interface": owner.interface, "data_dir": owner.data_dir, "socket_path": owner.socket_path}
+    write_status(status_dir / OWNER_FILE, known)
 
 
 def read_owner(status_dir: Path) -> Owner | None:

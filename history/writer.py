@@ -5,14 +5,11 @@ moment therefore repeats messages and loses none, and the keys of the tables mak
 Kafka engine of ClickHouse (the embedded engine has none, and its bad messages have no place to go).
 """
 
-import argparse
-import json
 import logging
 import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import confluent_kafka
@@ -30,6 +27,7 @@ from schemas import codec, metrics, topics
 from schemas.errors import Place
 from schemas.exposition import ProcessMetrics, Reading
 from schemas.kafka_security import librdkafka_options
+from schemas.process import settings_path, write_status
 from schemas.registry import ConfluentRegistry
 from schemas.settings import describe, load_settings
 from schemas.units import NS_PER_S
@@ -240,18 +238,13 @@ class Writer:
             "positions": {f"{topic}[{number}]": position for (topic, number), position in self._positions.items()},
             **self._counts,
         }
-        path = self._settings.status_dir / STATUS_FILE
-        fresh = path.with_suffix(".new")
-        fresh.write_text(json.dumps(status, indent=1))
-        fresh.replace(path)
+        write_status(self._settings.status_dir / STATUS_FILE, status)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the writer until SIGTERM or SIGINT; return the exit status."""
-    parser = argparse.ArgumentParser(prog="history.writer", description="Keep the history of the topics.")
-    parser.add_argument("--settings", type=Path, required=True, help=f"TOML file; {PREFIX}_<KEY> overrides")
-    settings = load_settings(HistorySettings, parser.parse_args(argv).settings, prefix=PREFIX)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    path = settings_path(argv, prog="history.writer", description="Keep the history of the topics.", prefix=PREFIX)
+    settings = load_settings(HistorySettings, path, prefix=PREFIX)
     log.info("start %s", describe(settings))
     stopping: list[int] = []
 

@@ -5,15 +5,12 @@ reproducible ids, so what is told twice is one. It asks the history's owner as a
 Rejected: validating inside the history writer (a library of a hundred megabytes in the process that must not fall behind).
 """
 
-import argparse
-import json
 import logging
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import confluent_kafka
@@ -26,6 +23,7 @@ from quality.tables import SUITES
 from schemas import codec, metrics, topics
 from schemas.exposition import ProcessMetrics, Reading
 from schemas.kafka_security import librdkafka_options
+from schemas.process import settings_path, write_status
 from schemas.registry import ConfluentRegistry
 from schemas.settings import describe, load_settings
 from schemas.units import NS_PER_S
@@ -144,18 +142,15 @@ class Worker:
             "took_s": round(took_s, 3),
             **self.inspector.counts,
         }
-        path = self._settings.state_dir / STATUS_FILE
-        fresh = path.with_suffix(".new")
-        fresh.write_text(json.dumps(status, indent=1))
-        fresh.replace(path)
+        write_status(self._settings.state_dir / STATUS_FILE, status)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Work until SIGTERM or SIGINT; return the exit status."""
-    parser = argparse.ArgumentParser(prog="quality.worker", description="Judge the newest rows of every table.")
-    parser.add_argument("--settings", type=Path, required=True, help=f"TOML file; {PREFIX}_<KEY> overrides")
-    settings = load_settings(QualitySettings, parser.parse_args(argv).settings, prefix=PREFIX)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    path = settings_path(
+        argv, prog="quality.worker", description="Judge the newest rows of every table.", prefix=PREFIX
+    )
+    settings = load_settings(QualitySettings, path, prefix=PREFIX)
     log.info("start %s", describe(settings))
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
