@@ -2,10 +2,7 @@
 
 import contextlib
 import json
-import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 import urllib.error
@@ -25,18 +22,18 @@ from deploy.observe import Tail, record_in
 from schemas import topics
 from schemas.records import CommandKind, RiskCommand
 from tests.api.session import session
+from tests.integration.parts import Parts
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
-ROOT = Path(__file__).parents[2]
 RELEASE = {"kind": "RELEASE", "scope": "instrument:1", "reason": "makers are back", "valid_s": 600}
 
 
-class Office:
+class Office(Parts):
     """A broker, a history writer and an API that can be started, killed and asked."""
 
     def __init__(self, folder: Path, broker_port: int) -> None:
-        self.folder = folder
+        super().__init__(folder)
         self.servers = f"127.0.0.1:{broker_port}"
         self.port = free_ports(1)[0]
         roles = {"vera": Role.VIEWER, "max": Role.MAKER, "cleo": Role.CHECKER}
@@ -50,25 +47,6 @@ class Office:
             + f'port = {self.port}\nstate_dir = "{folder}"\ntokens_path = "{folder / "tokens.toml"}"\nclock = "event"\n'
         )
         self._producer = confluent_kafka.Producer({"bootstrap.servers": self.servers, "log_level": 2})
-        self.running: dict[str, subprocess.Popen[bytes]] = {}
-
-    def start(self, name: str, module: str) -> None:
-        command = [sys.executable, "-m", module, "--settings", str(self.folder / f"{name}.toml")]
-        with (self.folder / f"{name}.log").open("ab") as out:
-            self.running[name] = subprocess.Popen(
-                command, cwd=ROOT, stderr=out, env={**os.environ, "OMP_NUM_THREADS": "1"}
-            )
-        pid = self.running[name].pid
-        wait_until(lambda: self.status(name).get("pid") == pid and bool(self.status(name).get("answers")))
-
-    def stop(self, name: str, number: signal.Signals = signal.SIGTERM) -> int:
-        process = self.running.pop(name)
-        process.send_signal(number)
-        return process.wait(30)
-
-    def status(self, name: str) -> dict[str, Any]:
-        path = self.folder / f"{name}.json"
-        return dict(json.loads(path.read_text())) if path.exists() else {}
 
     def send(self, messages: Any) -> None:
         for topic, value in messages:
@@ -108,11 +86,8 @@ class Office:
 @pytest.fixture
 def office(tmp_path: Path, broker: Callable[[int], int]) -> Iterator[Office]:
     made = Office(tmp_path, broker(2))
-    try:
+    with contextlib.closing(made):
         yield made
-    finally:
-        for name in list(made.running):
-            made.stop(name, signal.SIGKILL)
 
 
 def test_session_is_shown_released_by_two_and_remembered(office: Office) -> None:

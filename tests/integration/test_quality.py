@@ -1,10 +1,6 @@
 """The data-quality worker beside a real broker and history: verdicts in the topic, in history, one alert per episode."""
 
-import json
-import os
-import signal
-import subprocess
-import sys
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -21,42 +17,30 @@ from history.client import History
 from schemas import topics
 from schemas.records import AlertKind, RiskAlert
 from schemas.ticks import Ticks, encode_ticks
+from tests.integration.parts import Parts
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
-ROOT = Path(__file__).parents[2]
 FAULT = "imbalance_l1_law"
 
 
-class Office:
+class Office(Parts):
     """A broker, a history writer and a data-quality worker."""
 
+    START_S = 100
+
     def __init__(self, folder: Path, port: int) -> None:
-        self.folder, self.servers = folder, f"127.0.0.1:{port}"
+        super().__init__(folder)
+        self.servers = f"127.0.0.1:{port}"
         common = f'bootstrap_servers = "{self.servers}"\nstatus_dir = "{folder}"\n'
         (folder / "history.toml").write_text(
             common + f'data_dir = "{folder / "data"}"\nsocket_path = "{folder / "h.sock"}"\n'
         )
         (folder / "quality.toml").write_text(common + f'state_dir = "{folder}"\ninterval_s = 1.0\nclock = "event"\n')
         self._producer = confluent_kafka.Producer({"bootstrap.servers": self.servers, "log_level": 2})
-        self.running: dict[str, subprocess.Popen[bytes]] = {}
 
-    def start(self, name: str, module: str) -> None:
-        command = [sys.executable, "-m", module, "--settings", str(self.folder / f"{name}.toml")]
-        with (self.folder / f"{name}.log").open("ab") as out:
-            env = {**os.environ, "OMP_NUM_THREADS": "1"}
-            self.running[name] = subprocess.Popen(command, cwd=ROOT, stderr=out, env=env)
-        pid = self.running[name].pid
-        wait_until(lambda: self.status(name).get("pid") == pid and self.status(name)["ended"] is False)
-
-    def stop(self, name: str, number: signal.Signals = signal.SIGTERM) -> int:
-        process = self.running.pop(name)
-        process.send_signal(number)
-        return process.wait(30)
-
-    def status(self, name: str) -> dict[str, Any]:
-        path = self.folder / f"{name}.json"
-        return dict(json.loads(path.read_text())) if path.exists() else {}
+    def works(self, status: dict[str, Any]) -> bool:
+        return status["ended"] is False
 
     def send(self, messages: list[Ticks]) -> None:
         for message in messages:
@@ -83,11 +67,8 @@ def wait_until(holds: Callable[[], bool], timeout_s: float = 100) -> None:
 @pytest.fixture
 def office(tmp_path: Path, broker: Callable[[int], int]) -> Iterator[Office]:
     made = Office(tmp_path, broker(1))
-    try:
+    with contextlib.closing(made):
         yield made
-    finally:
-        for name in list(made.running):
-            made.stop(name, signal.SIGKILL)
 
 
 def broken(message: Ticks) -> Ticks:
